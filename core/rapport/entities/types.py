@@ -1,0 +1,112 @@
+"""How values are stored, so that SQLite and PostgreSQL keep, sort and sum them exactly alike."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import threading
+import time
+from collections.abc import Iterable
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Text, TypeDecorator
+from sqlalchemy.dialects import postgresql
+
+SCALE = 4
+_FACTOR = Decimal(10) ** SCALE
+_STEP = Decimal(1).scaleb(-SCALE)
+MAX_DECIMAL = Decimal(2**63 - 1) / _FACTOR
+"""About 922 trillion: the largest amount that fits."""
+
+
+class Fixed(TypeDecorator[Decimal]):
+    """A decimal number with four places, kept as a whole number: SQLite has no exact decimals of its own."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:
+        return None if value is None else int((Decimal(value) * _FACTOR).to_integral_value(ROUND_HALF_EVEN))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(int(value)).scaleb(-SCALE)
+
+
+class Instant(TypeDecorator[dt.datetime]):
+    """A moment in UTC. Naive datetimes are refused: nobody could say which moment they mean."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone. Use rapport.utcnow() or an aware datetime.")
+        value = value.astimezone(dt.UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+
+
+class Tags(TypeDecorator[tuple[str, ...]]):
+    r"""A set of short words in one text, `\nvip\ngold\n`, so that one tag is found the same way on both databases."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> str:
+        return join_tags(value or ())
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...]:
+        return tuple(value.split("\n")[1:-1]) if value else ()
+
+
+def join_tags(tags: Iterable[str]) -> str:
+    r"""The stored form of tags: each between line breaks, in order, without repeats; none is the empty text."""
+    unique = dict.fromkeys(tags)
+    return "\n" + "\n".join(unique) + "\n" if unique else ""
+
+
+Json = JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+"""A small document: an address, an event's data."""
+
+# Codepoint order on both: SQLite compares bytes, PostgreSQL would ask the server's locale.
+Words = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text, compared the same way on both databases."""
+
+_last = 0
+_lock = threading.Lock()
+
+
+def uuid7() -> UUID:
+    """A UUID whose order is the order of making (RFC 9562, version 7, with the sub-millisecond part in rand_a).
+
+    Strictly increasing within a process, also within one clock tick, so that sorting by id sorts by creation.
+    """
+    global _last  # noqa: PLW0603 - one clock per process
+    with _lock:
+        now = time.time_ns() * 4096 // 1_000_000  # milliseconds with 12 binary places
+        _last = now = max(now, _last + 1)
+    random = int.from_bytes(os.urandom(8)) & 0x3FFF_FFFF_FFFF_FFFF
+    return UUID(int=(now >> 12) << 80 | 0x7000 << 64 | (now & 0xFFF) << 64 | 0x8000_0000_0000_0000 | random)
+
+
+def utcnow() -> dt.datetime:
+    """This moment. The one clock of Rapport: tests move it by patching `rapport.entities.types.clock`."""
+    return clock()
+
+
+def _system_clock() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+clock = _system_clock

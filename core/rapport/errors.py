@@ -1,0 +1,71 @@
+"""What can go wrong, said so that the reader knows who, what, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with what was asked. `field` is None when it concerns the whole record.
+
+    The message continues the field's name: `Problem("email", "is already used by Ada Lovelace")`.
+    """
+
+    field: str | None
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.message}" if self.field else self.message
+
+
+class RapportError(Exception):
+    """Base of every error Rapport raises on purpose. The text is for the person who asked."""
+
+
+class ConfigError(RapportError):
+    """The configuration cannot be used as it is written."""
+
+
+class Invalid(RapportError):
+    """What was asked breaks a rule; nothing was changed."""
+
+    def __init__(self, problems: Iterable[Problem] | Problem | str) -> None:
+        if isinstance(problems, str):
+            problems = Problem(None, problems)
+        self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__("; ".join(map(str, self.problems)))
+
+
+class NotFound(RapportError):
+    """There is no such record, or this actor may not know that there is: both look the same."""
+
+
+class Forbidden(RapportError):
+    """The actor may see the record but not do this with it."""
+
+    def __init__(self, permission: str, message: str | None = None) -> None:
+        self.permission = permission
+        super().__init__(message or f"You need the permission '{permission}'. Ask an administrator for a role with it.")
+
+
+class Stale(RapportError):
+    """Somebody else changed the record since it was read. `current` holds the values as they stand now."""
+
+    def __init__(self, message: str, current: dict[str, Any] | None = None) -> None:
+        self.current = current or {}
+        super().__init__(message)
+
+
+class Conflict(RapportError):
+    """The change contradicts the state of things: a number taken, a record in use."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        self.field = field
+        super().__init__(message)
+
+
+class PluginError(RapportError):
+    """A plugin cannot be used; the message names it, what is wrong and the way out."""

@@ -1,0 +1,120 @@
+"""Telling plugins what happened: after the commit, each in its own transaction, again and again until it worked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from rapport import hookspecs
+from rapport.access import system
+from rapport.entities import entity_class, utcnow
+from rapport.records.log import change_log, delivery_table
+
+if TYPE_CHECKING:
+    from rapport.records import Unit
+    from rapport.site import Site
+
+log = logging.getLogger("rapport.events")
+MAX_ATTEMPTS = 8
+
+
+def deliver(site: Site, *, limit: int = 200) -> int:
+    """Tell what is due; returns how many tellings were tried. Safe to run in many processes at once."""
+    now = utcnow()
+    with site.db.read() as connection:
+        due = connection.scalars(
+            select(delivery_table.c.id)
+            .where(delivery_table.c.state == "waiting", delivery_table.c.due_at <= now)
+            .order_by(delivery_table.c.id)
+            .limit(limit)
+        ).all()
+    return sum(_deliver_one(site, delivery_id) for delivery_id in due)
+
+
+def deliver_all(site: Site) -> None:
+    """Tell until nothing is due: for tests and the command line, where no worker runs."""
+    while deliver(site):
+        pass
+
+
+def enqueue(connection: Connection, plugin: str, hook: str, arguments: dict[str, Any]) -> None:
+    """Have a plugin told something that is not a record's change, such as that it was enabled."""
+    connection.execute(
+        insert(delivery_table).values(plugin=plugin, hook=hook, arguments=arguments, due_at=utcnow(), depth=0)
+    )
+
+
+def _deliver_one(site: Site, delivery_id: int) -> int:
+    """The effect and the end of the delivery are one transaction, so it happens once however often we crash."""
+    with site.db.read() as connection:
+        row = connection.execute(select(delivery_table).where(delivery_table.c.id == delivery_id)).one_or_none()
+    if row is None:
+        return 0
+    actor = system(f"{row.plugin}, on {row.hook}").through("plugin")
+    unit = site.write(actor, depth=row.depth)
+    try:
+        claim = select(delivery_table.c.id).where(
+            delivery_table.c.id == delivery_id, delivery_table.c.state == "waiting", delivery_table.c.due_at <= utcnow()
+        )
+        connection = unit.session.connection()
+        if connection.execute(claim.with_for_update(skip_locked=True)).one_or_none() is None:
+            return 0
+        error = _tell(site, unit, row)
+        if error is None:
+            connection.execute(delete(delivery_table).where(delivery_table.c.id == delivery_id))
+            try:
+                unit.commit()
+                return 1
+            except Exception as failure:  # what the plugin left in the session could not be saved: its fault too
+                error = f"{type(failure).__name__}: {failure}"
+                log.exception("%s on %s could not be saved", row.plugin, row.hook)
+        unit.session.rollback()
+    finally:
+        unit.session.close()
+    _postpone(site, row, error)
+    return 1
+
+
+def _tell(site: Site, unit: Unit, row: Any) -> str | None:
+    spec = getattr(hookspecs, row.hook, None)
+    if spec is None or row.plugin not in site.hooks.listeners(spec):
+        return None  # the plugin is off or no longer listens: there is nobody to tell
+    arguments = dict(row.arguments)
+    if row.seq is not None:
+        change = unit.session.connection().execute(select(change_log).where(change_log.c.seq == row.seq)).one()
+        entity = site.entities.get(change.entity)
+        record = unit.session.get(entity, change.record_id) if entity is not None else None
+        if record is None:
+            return None  # gone in the meantime
+        arguments = _arguments(site, unit, row.hook, record, change)
+    return site.hooks.notify(row.plugin, spec, **arguments, session=unit.session)
+
+
+def _arguments(site: Site, unit: Unit, hook: str, record: Any, change: Any) -> dict[str, Any]:
+    if hook == "transition_applied":
+        stage = entity_class("stage")
+        moved = unit.session.get(site.entities[record.entity], record.record_id)
+        return {
+            "record": moved,
+            "source": unit.session.get(stage, record.source_id),
+            "target": unit.session.get(stage, record.target_id),
+        }
+    arguments = {change.entity: record}
+    if change.action == "updated":
+        arguments["changes"] = change.changes
+    return arguments
+
+
+def _postpone(site: Site, row: Any, error: str) -> None:
+    attempts = row.attempts + 1
+    values: dict[str, Any] = {"attempts": attempts, "error": error[:2000]}
+    if attempts >= MAX_ATTEMPTS:
+        values["state"] = "dead"
+        log.error("%s could not be told %s after %d attempts: %s", row.plugin, row.hook, attempts, error)
+    else:
+        values["due_at"] = utcnow() + dt.timedelta(seconds=min(5 * 4**attempts, 6 * 3600))
+    with site.db.write() as connection:
+        connection.execute(update(delivery_table).where(delivery_table.c.id == row.id).values(**values))

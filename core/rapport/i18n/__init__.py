@@ -1,0 +1,1 @@
+"""Languages: texts, dates, numbers, names and addresses, the way each reader and writer is used to them."""

@@ -1,0 +1,84 @@
+"""The log of changes: who changed what, when and from what to what. Audit, event feed and the way back in one."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Table, Text, UniqueConstraint, Uuid, func, select
+
+from rapport.db.tables import metadata
+from rapport.entities.types import Instant, Json
+
+BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER keys
+
+change_log = Table(
+    "change_log",
+    metadata,
+    Column("seq", BigId, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("actor_id", Uuid),
+    Column("actor", Text, nullable=False),
+    # web, api, cli, import, plugin, system
+    Column("via", Text, nullable=False),
+    Column("entity", Text, nullable=False),
+    Column("record_id", Uuid, nullable=False),
+    # created, updated, archived, restored, deleted
+    Column("action", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    # {field: [old, new]} in JSON form; secret fields never appear
+    Column("changes", Json, nullable=False),
+    # Changes that belong together and can be undone together: an import, a merge, a bulk edit
+    Column("batch_id", Uuid),
+    Index("ix_change_log_record", "entity", "record_id", "seq"),
+    Index("ix_change_log_batch_id", "batch_id", "seq"),
+    sqlite_autoincrement=True,
+)
+
+delivery_table = Table(
+    "delivery",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("plugin", Text, nullable=False),
+    Column("hook", Text, nullable=False),
+    Column("seq", BigInteger),
+    Column("arguments", Json, nullable=False),
+    # How many tellings led here: a plugin that answers its own change is stopped
+    Column("depth", Integer, nullable=False, default=0),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at", Instant, nullable=False),
+    Column("error", Text, nullable=False, default=""),
+    # waiting, dead
+    Column("state", Text, nullable=False, default="waiting"),
+    Index("ix_delivery_due", "state", "due_at"),
+    sqlite_autoincrement=True,
+)
+
+idempotency_table = Table(
+    "idempotency",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("actor_id", Uuid, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("headers", Json, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("actor_id", "key"),
+)
+
+_ORDER_LOCK = 0x5261_7070_6F72_74  # "Rapport"
+
+
+def keep_order(connection: Connection) -> None:
+    """Said by a writer before it takes its place in the log; see `settle`."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock_shared(_ORDER_LOCK)))
+
+
+def settle(connection: Connection) -> None:
+    """Wait for writers that have a place in the log but have not committed: what is read next has no gaps.
+
+    Without it, whoever follows the log on PostgreSQL could read number 8 before 7 is committed, and miss 7 for good.
+    SQLite has one writer at a time, so there the order of numbers is the order of commits.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_ORDER_LOCK)))

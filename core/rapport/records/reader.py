@@ -1,0 +1,246 @@
+"""Reading: lists, single records and counts, always within what the actor may see."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, select
+
+from rapport.access import Actor, row_scope
+from rapport.entities import Entity, EntityMeta, Field, table_of, utcnow
+from rapport.errors import Invalid, NotFound, Problem
+from rapport.query.filter import Filter, FilterContext, parse
+from rapport.query.paging import Page, apply_paging, bounded_count, make_page, parse_sort
+from rapport.query.search import search_ids
+from rapport.query.sql import compile_filter
+from rapport.records.session import ScopedSession
+
+if TYPE_CHECKING:
+    from rapport.site import Site
+
+E = TypeVar("E", bound=Entity)
+MAX_LIMIT = 200
+DEFAULT_LIMIT = 50
+
+
+class Reader:
+    """What one actor may read, in one read-only transaction. Use it as a context manager.
+
+        with site.read(actor) as reader:
+            page = reader.page(Customer, filter='name contains "ada"', sort="-updated_at", limit=50)
+
+    Rows come as plain tuples with names, ready for `dump`; `get` and `all` give records for code that wants objects.
+    """
+
+    def __init__(self, site: Site, actor: Actor, session: ScopedSession | None = None) -> None:
+        self.site = site
+        self.actor = actor
+        self._session = session
+        self._borrowed = session is not None
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._borrowed:
+            return
+        if self._session is not None:
+            self._session.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    @property
+    def session(self) -> ScopedSession:
+        """The guarded session, for statements over several entities. Made when first asked for."""
+        if self._session is None:
+            self._session = ScopedSession(self._own_connection(), self.actor, self.site.entities)
+        return self._session
+
+    def _own_connection(self) -> Connection:
+        """The one connection of this reader. What goes to it directly has been scoped by hand, in this class."""
+        if self._borrowed:
+            return self.session.connection()
+        if self._connection is None:
+            self._connection = self.site.db.reading.connect()
+        return self._connection
+
+    @property
+    def context(self) -> FilterContext:
+        """What `now`, `today` and `me` mean in this actor's filters."""
+        now, zone = utcnow(), ZoneInfo(self.actor.time_zone)
+        return FilterContext(now=now, today=now.astimezone(zone).date(), user_id=self.actor.id, zone=zone)
+
+    def today(self) -> dt.date:
+        """The actor's day, in their zone."""
+        return self.context.today
+
+    def row(self, entity: type[Entity], record_id: UUID, *, fields: Sequence[Field] | None = None) -> Row[Any]:
+        """One record as a row; NotFound when there is none or it is out of reach."""
+        self._may_read(entity)
+        statement = _row_statement(entity, None if fields is None else tuple(f.name for f in fields))
+        if (scope := row_scope(entity, self.actor)) is not None:
+            statement = statement.where(scope)
+        row = self._own_connection().execute(statement, {"record_id": record_id}).one_or_none()
+        if row is None:
+            raise missing(entity.meta, record_id)
+        return row
+
+    def get(self, entity: type[E], record_id: UUID) -> E:
+        """One record as an object; NotFound when there is none or it is out of reach."""
+        self._may_read(entity)
+        record = self.session.scalars(select(entity).where(entity.id == record_id)).one_or_none()
+        if record is None:
+            raise missing(entity.meta, record_id)
+        return record
+
+    def all(self, entity: type[E], *where: ColumnElement[bool], order: Any = None, limit: int = 1000) -> list[E]:
+        """The records that meet conditions, at most `limit`; an empty list where the actor may not read any."""
+        if not self.actor.may(entity.meta.permission("read")):
+            return []
+        statement = select(entity).where(*where).order_by(entity.id if order is None else order).limit(limit)
+        return list(self.session.scalars(statement))
+
+    def page(
+        self,
+        entity: type[Entity],
+        *,
+        filter: str | Filter | None = None,
+        sort: str = "",
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+        fields: Sequence[Field] | None = None,
+        search: str = "",
+        archived: bool = False,
+        where: Iterable[ColumnElement[bool]] = (),
+    ) -> Page:
+        """One page of rows, after `cursor`, in the order of `sort`. Archived records are left out unless asked for."""
+        self._may_read(entity)
+        if not 1 <= limit <= MAX_LIMIT:
+            raise Invalid(Problem("limit", f"must be between 1 and {MAX_LIMIT}."))
+        keys = parse_sort(sort or "-id", entity.meta)
+        conditions = [*self.conditions(entity, filter=filter, search=search, archived=archived), *where]
+        statement = select(*_columns(entity, fields)).where(*conditions)
+        statement = apply_paging(statement, entity, keys, cursor, limit)
+        # Nothing limits an administrator's rows, so their statement needs no session to add scopes to it.
+        run = self._own_connection() if self.actor.unlimited else self.session
+        return make_page(run.execute(statement).all(), entity, keys, limit)
+
+    def conditions(
+        self, entity: type[Entity], *, filter: str | Filter | None = None, search: str = "", archived: bool = False
+    ) -> list[ColumnElement[bool]]:
+        """The conditions of a list, for pages, counts, exports and boards alike."""
+        conditions: list[ColumnElement[bool]] = []
+        if not archived:
+            conditions.append(entity.archived_at.is_(None))
+        if filter:
+            tree = parse(filter) if isinstance(filter, str) else filter
+            conditions.append(compile_filter(tree, entity, self.context))
+        if search.strip():
+            found = search_ids(self.session.connection(), search, entities=[entity.meta.name], limit=1000)
+            conditions.append(entity.id.in_([record_id for _, record_id in found]))
+        return conditions
+
+    def count(self, entity: type[Entity], *conditions: ColumnElement[bool], cap: int = 10_000) -> tuple[int, bool]:
+        """How many, and whether that is exact: counting stops at `cap`."""
+        return bounded_count(self.session, select(entity.id).where(*conditions), cap)
+
+    def titles(self, entity: type[Entity], ids: Iterable[UUID | None]) -> dict[UUID, str]:
+        """The titles of many records at once, without those out of reach."""
+        wanted = {record_id for record_id in ids if record_id is not None}
+        if not wanted or not self.actor.may(entity.meta.permission("read")):
+            return {}
+        column = getattr(entity, entity.meta.display)
+        rows = self.session.execute(select(entity.id, column).where(entity.id.in_(wanted)))
+        return {row[0]: str(row[1]) for row in rows}
+
+    def search(
+        self, query: str, *, entities: Sequence[str] | None = None, limit: int = 20
+    ) -> list[tuple[str, UUID, str]]:
+        """Records that match words as people type them: (entity, id, title), best first, only those within reach."""
+        wanted = [
+            entity.meta.name
+            for entity in self.site.entities
+            if (entities is None or entity.meta.name in entities) and self.actor.may(entity.meta.permission("read"))
+        ]
+        if not wanted:
+            return []
+        spare = 4 if self.session.limited else 1  # some of what is found may be out of reach
+        found = search_ids(self.session.connection(), query, entities=wanted, limit=limit * spare)
+        titles: dict[tuple[str, UUID], str] = {}
+        for name in {name for name, _ in found}:
+            entity = self.site.entities[name]
+            column = getattr(entity, entity.meta.display)
+            ids = [record_id for other, record_id in found if other == name]
+            rows = self.session.execute(
+                select(entity.id, column).where(entity.id.in_(ids), entity.archived_at.is_(None))
+            )
+            titles.update({(name, row[0]): str(row[1]) for row in rows})
+        return [(*key, titles[key]) for key in found if key in titles][:limit]
+
+    def stream(self, statement: Select[Any], batch: int = 1000) -> Iterable[Row[Any]]:
+        """Rows of a statement without holding them all; for exports."""
+        return self.session.execute(statement.execution_options(yield_per=batch, stream_results=True))
+
+    def _may_read(self, entity: type[Entity]) -> None:
+        self.actor.require(entity.meta.permission("read"))
+
+
+@functools.lru_cache(maxsize=1024)
+def _row_statement(entity: type[Entity], names: tuple[str, ...] | None) -> Select[Any]:
+    """One record by its id: the same statement object each time, so that it is compiled once."""
+    columns = table_of(entity).c
+    fields = None if names is None else [entity.meta.fields[name] for name in names]
+    chosen = [columns[column.key] for column in _columns(entity, fields)]
+    return select(*chosen).where(columns.id == bindparam("record_id", type_=columns.id.type))
+
+
+def _columns(entity: type[Entity], fields: Sequence[Field] | None) -> list[Any]:
+    names = [f.name for f in fields or entity.meta.visible]
+    for name in ("id", "version"):  # every row can be addressed and changed
+        if name not in names:
+            names.append(name)
+    return [getattr(entity, name) for name in names]
+
+
+Dumper = Callable[[Any], dict[str, Any]]
+
+
+def dumper(meta: EntityMeta, fields: Sequence[Field] | None = None) -> Dumper:
+    """A function that turns a row or record into its JSON form. Made once, called for every row."""
+    from rapport.entities.fields import KINDS
+
+    plan = [(f.name, KINDS[f.kind].dump) for f in fields or meta.visible]
+
+    def dump(row: Any) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for name, convert in plan:
+            value = getattr(row, name)
+            out[name] = value if convert is None or value is None else convert(value)
+        return out
+
+    return dump
+
+
+def wanted_fields(meta: EntityMeta, names: str | Iterable[str] | None) -> list[Field]:
+    """The visible fields of a comma-separated list; all of them for None. Unknown names are problems."""
+    if names is None or names == "":
+        return meta.visible
+    chosen = [name.strip() for name in (names.split(",") if isinstance(names, str) else names)]
+    known: Mapping[str, Field] = {f.name: f for f in meta.visible}
+    if unknown := [name for name in chosen if name not in known]:
+        raise Invalid(Problem("fields", f"names '{unknown[0]}', which {meta.name} does not have."))
+    return [known[name] for name in dict.fromkeys(chosen)]
+
+
+def missing(meta: EntityMeta, record_id: Any) -> NotFound:
+    """The same answer for what does not exist and what is out of reach."""
+    return NotFound(f"There is no {meta.title.lower()} with the id {record_id}.")

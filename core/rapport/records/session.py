@@ -1,0 +1,116 @@
+"""The guard: a session belongs to one actor, and no query leaves it without that actor's row scopes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import (
+    Alias,
+    ColumnClause,
+    Connection,
+    Engine,
+    Join,
+    Select,
+    Table,
+    TableSample,
+    TextClause,
+    UpdateBase,
+    event,
+    select,
+)
+from sqlalchemy.orm import FromStatement, ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy.sql import visitors
+
+from rapport.access import Actor, row_scope
+from rapport.entities import Entity
+from rapport.entities.base import table_of
+from rapport.errors import RapportError
+
+
+class Unscoped(RapportError):
+    """A statement that the guard cannot limit to the actor's rows, and therefore does not run."""
+
+
+def _is_entitys(element: Any) -> bool:
+    return "parententity" in element._annotations
+
+
+def _taken_directly(element: Any) -> list[Any]:
+    """The tables that a piece of a statement reads by naming them itself."""
+    named: list[Any] = []
+    if isinstance(element, Select):
+        named = [*element._from_obj, *element._raw_columns, *(join[0] for join in element._setup_joins)]
+    elif isinstance(element, Join):
+        named = [element.left, element.right]
+    elif isinstance(element, Alias | TableSample) and not _is_entitys(element):
+        named = [element.element]
+    elif isinstance(element, UpdateBase) or (isinstance(element, ColumnClause) and not _is_entitys(element)):
+        named = [element.table]
+    return [table for table in named if isinstance(table, Table) and not _is_entitys(table)]
+
+
+def _tables_of_plain(element: Any) -> list[Any]:
+    """The tables of a select that the ORM does not compile, however it came by them."""
+    if not isinstance(element, Select):
+        return []
+    names_entity = element._propagate_attrs.get("compile_state_plugin") == "orm"
+    only_stars = not element._from_obj and all(getattr(column, "is_literal", False) for column in element._raw_columns)
+    if names_entity and not only_stars:
+        return []
+    return [table for source in element.get_final_froms() for table in source._from_objects if isinstance(table, Table)]
+
+
+class ScopedSession(Session):
+    """A session that sees what its actor may see, whichever way it is asked.
+
+    Statements are ORM selects over entities: each gets the row scopes of every entity in it. What cannot be scoped
+    (SQL text, entity tables used as bare tables, `from_statement`) is refused, unless the actor is limited in nothing.
+    """
+
+    def __init__(self, bind: Engine | Connection, actor: Actor, entities: Iterable[type[Entity]]) -> None:
+        super().__init__(bind=bind, expire_on_commit=False, autoflush=False)
+        self.actor = actor
+        self._criteria: list[Any] = []
+        self._hidden: set[Table] = set()
+        if not (actor.is_admin and actor.scopes is None):
+            for entity in entities:
+                if (scope := row_scope(entity, actor)) is not None:
+                    self._criteria.append(with_loader_criteria(entity, scope, include_aliases=True))
+                    self._hidden.add(table_of(entity))
+        self.limited = bool(self._criteria)
+        if self.limited:
+            event.listen(self, "do_orm_execute", self._guard)
+
+    def _guard(self, state: ORMExecuteState) -> None:
+        if state.execution_options.get("rapport_scoped"):
+            return  # a statement of the write path, which has authorised this very row
+        statement: Any = state.statement
+        if isinstance(statement, FromStatement):
+            raise Unscoped("from_statement() cannot be limited to your rows. Use select() over entities.")
+        self._refuse_if_hidden(statement)
+        if state.is_orm_statement and not state.is_column_load and not state.is_relationship_load:
+            state.statement = statement.options(*self._criteria)
+
+    def _refuse_if_hidden(self, statement: Any) -> None:
+        if isinstance(statement, TextClause):
+            raise Unscoped("SQL text cannot be limited to your rows. Use select() over entities.")
+        elements = list(visitors.iterate(statement))
+        # A column of an entity brings its bare table along; that FROM is the entity's own, and gets its scope.
+        brought = {
+            id(element.table) for element in elements if isinstance(element, ColumnClause) and _is_entitys(element)
+        }
+        for element in elements:
+            # Criteria reach only what the ORM compiles; an exists() of mere columns is not among it.
+            unscoped = _tables_of_plain(element)
+            for table in (*_taken_directly(element), *unscoped):
+                if table in self._hidden and (id(element) not in brought or unscoped):
+                    raise Unscoped(
+                        f"The table '{table}' cannot be read directly. Select the entity, so that row scopes apply."
+                    )
+
+    def get(self, entity: Any, ident: Any, **options: Any) -> Any:
+        """As Session.get, but always asking the database within the scopes, never the identity map alone."""
+        if not self.limited:
+            return super().get(entity, ident, **options)
+        return self.scalars(select(entity).where(entity.id == ident)).one_or_none()
