@@ -1,0 +1,8 @@
+"""Built-in plugins: the API, the web, import and export, the audit. They use public hooks only, and load first."""
+
+BUILTIN: dict[str, str] = {
+    "core": "rapport.builtin.nouns",
+    "web": "rapport.builtin.web",
+    "api": "rapport.builtin.api",
+}
+"""Name and module of each, in the order they load."""
