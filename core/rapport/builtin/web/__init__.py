@@ -1,0 +1,1 @@
+"""The web: every page people work with, made from the same definitions as the API."""

@@ -1,0 +1,373 @@
+"""What every page knows: who looks, in which language, the menu, the assets, and the slots plugins fill."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
+
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    send_from_directory,
+    session,
+)
+from flask.blueprints import BlueprintSetupState
+from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf
+from markupsafe import Markup
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
+
+from rapport.access import Actor
+from rapport.builtin import BUILTIN
+from rapport.builtin.web.design import STATIC, TEMPLATES, Design
+from rapport.builtin.web.sign_in import signed_in_actor
+from rapport.contributions import Panel
+from rapport.errors import Conflict, Forbidden, Invalid, NotFound, RapportError, Stale
+from rapport.http import current_actor, current_site, public, sign_in_by
+from rapport.i18n.calendars import Calendar
+from rapport.i18n.catalogs import LANGUAGES, direction, negotiate, use_language
+from rapport.i18n.formats import Formats
+from rapport.i18n.reading import parse_date
+from rapport.i18n.values import use_region
+from rapport.records import Reader
+
+if TYPE_CHECKING:
+    from rapport.site import Site
+
+
+def make_blueprint(*modules: ModuleType) -> Blueprint:
+    """The blueprint of all pages; each module adds its own in `add_pages(blueprint)`."""
+    web = Blueprint("web", __name__)
+    web.add_url_rule("/static/<path:filename>", "static", static_file)
+    for module in modules:
+        module.add_pages(web)
+    web.before_app_request(_choose_language)
+    web.teardown_app_request(_close_reader)
+    web.teardown_app_request(_fall_silent)
+    web.record_once(_prepare_app)
+    for kind, handler in (
+        (HTTPException, _http_error), (CSRFError, _csrf_error), (NotFound, _not_found), (Forbidden, _forbidden),
+        (Stale, _conflict), (Conflict, _conflict), (Invalid, _invalid), (OperationalError, _database_away),
+    ):  # fmt: skip
+        web.register_error_handler(kind, handler)
+    return web
+
+
+@public
+def static_file(filename: str) -> BaseResponse:
+    """A built script, style or font. Its address changes with its content, so it may be kept for a year."""
+    answer = send_from_directory(STATIC, filename, max_age=365 * 24 * 3600)
+    answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    return answer
+
+
+def _prepare_app(state: BlueprintSetupState) -> None:
+    app = state.app
+    site: Site = app.extensions["rapport"]
+    design = Design()
+    CSRFProtect(app)
+    app.config.setdefault("WTF_CSRF_TIME_LIMIT", None)  # as long as the session
+    app.config.setdefault("WTF_CSRF_CHECK_DEFAULT", True)
+    sign_in_by(app, "/", signed_in_actor)
+    _use_plugin_templates(app, site)
+    app.jinja_env.globals.update(_=_say, gettext=_say, ngettext=_say_counted)
+    app.jinja_env.globals.update(asset=design.asset, icon=design.icon, csrf_token=generate_csrf, slot=slot,
+                                 written_day=written_day)  # fmt: skip
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.context_processor(_page_facts)
+
+
+def _use_plugin_templates(app: Flask, site: Site) -> None:
+    """`sales/open_deals.html` is found in the package of the plugin that has it."""
+    import jinja2
+
+    loaders: list[jinja2.BaseLoader] = [jinja2.FileSystemLoader(TEMPLATES)]
+    for package in _packages(site):
+        try:
+            loaders.append(jinja2.PackageLoader(package))
+        except ValueError:  # a plugin without templates
+            continue
+    loaders.append(app.create_global_jinja_loader())  # those of blueprints, such as the API's
+    app.jinja_env.loader = jinja2.ChoiceLoader(loaders)
+
+
+# Facts ---------------------------------------------------------------------------------------------------------------
+
+
+def _choose_language() -> None:
+    _speak(negotiate(request.headers.get("Accept-Language", ""), session.get("lang")))
+
+
+def speak(actor: Actor) -> None:
+    """From here on the request speaks the actor's language."""
+    if actor.language in LANGUAGES and actor.language != g.lang:
+        _speak(actor.language)
+
+
+def _speak(lang: str) -> None:
+    """Until the request ends, speak this language, and read phone numbers as those of the site's country."""
+    _fall_silent(None)
+    site, g.lang, g.speaking = current_site(), lang, ExitStack()
+    g.texts = g.speaking.enter_context(use_language(lang, _packages(site)))
+    g.speaking.enter_context(use_region(site.config.country or None))
+
+
+def _say(text: str, /, **values: Any) -> str:
+    """`_()` of templates. What it says is escaped like any text: stages and roles are named by people."""
+    said: str = g.texts.gettext(str(text), **values)
+    return said
+
+
+def _say_counted(one: str, many: str, n: int, /, **values: Any) -> str:
+    said: str = g.texts.ngettext(one, many, n, **values)
+    return said
+
+
+def _fall_silent(_error: BaseException | None) -> None:
+    if "speaking" in g:
+        g.pop("speaking").close()
+
+
+def _packages(site: Site) -> list[str]:
+    """The import names of the site's plugins, whose templates and translations count."""
+    return [module.__name__.split(".")[0] for name, module in site.modules.items() if name not in BUILTIN]
+
+
+def formats() -> Formats:
+    """How dates, numbers and amounts are written for the person who looks."""
+    if "formats" not in g:
+        actor: Actor | None = g.get("actor")
+        g.formats = Formats(g.lang, actor.time_zone, calendar_of(actor)) if actor else Formats(g.lang)
+    made: Formats = g.formats
+    return made
+
+
+def calendar_of(actor: Actor) -> Calendar | None:
+    """The calendar somebody chose; None: the usual one of their language."""
+    return cast("Calendar", actor.calendar) if actor.calendar else None
+
+
+def written_day(kind: str, value: str | None) -> dict[str, str] | None:
+    """How a date or moment is typed by people with another calendar than the browser's: an example, and the same day in the other."""
+    own = formats()
+    if own.calendar == "gregorian":
+        return None
+    today = own.date(own.here(dt.datetime.now(dt.UTC)).date(), "short")
+    example = today if kind == "date" else f"{today} {own.number(14).zfill(2)}:{own.number(30)}"
+    return {"example": example, "other": other_day(value)}
+
+
+def other_day(value: str | None) -> str:
+    """A typed day in the calendar of the rest of the world, as a check; empty when it cannot be read."""
+    own = formats()
+    for text in ((value or "").strip(), (value or "").strip().rpartition(" ")[0]):
+        try:
+            return own.date(parse_date(text, g.lang, own.calendar), "full", "gregorian")
+        except ValueError:
+            continue
+    return ""
+
+
+def reader() -> Reader:
+    """The signed-in person's reader, one for the whole request."""
+    if "reader" not in g:
+        g.reader = current_site().read(current_actor())
+    made: Reader = g.reader
+    return made
+
+
+def _close_reader(_error: BaseException | None) -> None:
+    if "reader" in g:
+        g.pop("reader").session.close()
+
+
+def _page_facts() -> dict[str, Any]:
+    actor: Actor | None = g.get("actor")
+    facts: dict[str, Any] = {
+        "lang": g.lang,
+        "dir": direction(g.lang),
+        "theme": request.cookies.get("theme") if request.cookies.get("theme") in {"light", "dark"} else "auto",
+        "user": actor,
+        "languages": [{"code": each.code, "title": each.name} for each in LANGUAGES.values()],
+        "formats": formats(),
+        "toasts": _kept_toasts(),
+        "navigation": [],
+        "quick_create": [],
+        "user_menu": [],
+        "site_name": current_site().settings.get("core.name"),
+    }
+    if actor is not None:
+        facts["navigation"] = _navigation(actor)
+        facts["quick_create"] = _quick_create(actor)
+    return facts
+
+
+def _navigation(actor: Actor) -> list[dict[str, Any]]:
+    site, path, text = current_site(), request.path, g.texts.gettext
+    items: list[dict[str, Any]] = [{"title": text("Home"), "icon": "home", "url": "/", "active": path == "/"}]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for entity in site.entities:
+        meta = entity.meta
+        if not meta.listed or meta.name in {"user", "team"} or not actor.may(meta.permission("read")):
+            continue
+        url = f"/{meta.name}"
+        active = path == url or path.startswith(url + "/")
+        owner = site.entities.owner(meta.name)
+        groups.setdefault(owner, []).append(
+            {"title": text(meta.plural), "icon": meta.icon, "url": url, "active": active, "children": []}
+        )
+    extra = sorted(site.navigation, key=lambda item: item.order)
+    for owner, entries in groups.items():
+        if owner not in BUILTIN:
+            items.append({"title": text(owner.capitalize()), "url": "", "icon": "", "children": []})
+        items += entries
+        items += [
+            _nav_item(item, path) for item in extra if site.navigation.owner(item.url) == owner and _may(actor, item)
+        ]
+    rest = [item for item in extra if site.navigation.owner(item.url) not in groups and _may(actor, item)]
+    items += [_nav_item(item, path) for item in rest]
+    if actor.is_admin:
+        items.append({"title": text("Administration"), "url": "", "icon": "", "children": []})
+        items.append(
+            {"title": text("Settings"), "icon": "settings", "url": "/admin", "active": path.startswith("/admin"),
+             "children": []}
+        )  # fmt: skip
+    return items
+
+
+def _may(actor: Actor, item: Any) -> bool:
+    return item.needs is None or actor.may(item.needs)
+
+
+def _nav_item(item: Any, path: str) -> dict[str, Any]:
+    return {"title": g.texts.gettext(item.title), "icon": item.icon, "url": item.url, "active": path == item.url,
+            "children": []}  # fmt: skip
+
+
+def _quick_create(actor: Actor) -> list[dict[str, str]]:
+    return [
+        {"title": g.texts.gettext(entity.meta.title), "url": f"/{entity.meta.name}/new", "icon": entity.meta.icon}
+        for entity in current_site().entities
+        if entity.meta.listed
+        and entity.meta.name not in {"user", "team"}
+        and actor.may(entity.meta.permission("create"))
+    ]
+
+
+def slot(name: str, **facts: Any) -> Markup:
+    """What plugins show at a place. A panel that fails leaves a placeholder; the page stands."""
+    return Markup("").join(show_panel(panel, facts) for panel in panels_of(name))
+
+
+def panels_of(name: str) -> list[Panel]:
+    """The panels at a place that the person who looks may see, in order."""
+    actor: Actor | None = g.get("actor")
+    if actor is None:
+        return []
+    every = sorted(current_site().panels, key=lambda each: (each.order, each.name))
+    return [each for each in every if each.slot == name and (each.needs is None or actor.may(each.needs))]
+
+
+def show_panel(panel: Panel, facts: Mapping[str, Any]) -> Markup:
+    """One panel, or the placeholder that says whose it is when it fails."""
+    site = current_site()
+    owner = site.panels.owner(panel.name)
+
+    def shown() -> str:
+        gathered = dict(panel.facts(reader(), **facts)) if panel.facts is not None else {}
+        return render_template(panel.template, panel=panel, **{**facts, **gathered})
+
+    broken = render_template("pages/_broken_panel.html", title=panel.title, plugin=owner)
+    found = site.hooks.shielded(owner, f"panel {panel.name}", shown, broken)
+    return Markup(found)  # noqa: S704 - rendered by Jinja with autoescape
+
+
+# Answers -------------------------------------------------------------------------------------------------------------
+
+
+def toast(message: str, tone: str = "success", *, undo: str = "") -> None:
+    """Say something on the next page that is shown; `undo` is where a click takes it back."""
+    said = {"message": message, "tone": tone}
+    if undo:
+        said |= {"action": g.texts.gettext("Undo"), "url": undo}
+    session.setdefault("toasts", []).append(said)
+    session.modified = True
+
+
+def _kept_toasts() -> list[dict[str, str]]:
+    return session.pop("toasts", []) if session.get("toasts") else []
+
+
+def is_htmx() -> bool:
+    """Whether a piece of a page is asked for, not a page."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def go(url: str) -> BaseResponse:
+    """Send the browser to another page, also from within htmx."""
+    if is_htmx():
+        answer = make_response("", 200)
+        answer.headers["HX-Redirect"] = url
+        return answer
+    return redirect(url)
+
+
+def done(message: str, *, status: int = 204, body: str = "", **extra: Any) -> Response:
+    """Answer an htmx request with a message and, if given, new content."""
+    answer = make_response(body, status if not body else 200)
+    answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, **extra}})
+    return answer
+
+
+def problem(message: str, status: int) -> BaseResponse:
+    """An error as htmx's toast, or as a page."""
+    if is_htmx():
+        answer = make_response(json.dumps({"title": message, "detail": message, "status": status}), status)
+        answer.content_type = "application/problem+json"
+        return answer
+    template = "pages/error.html" if "actor" in g else "pages/error_bare.html"
+    return make_response(render_template(template, message=message, status=status), status)
+
+
+def _http_error(error: HTTPException) -> BaseResponse:
+    texts = {404: g.texts.gettext("There is no such page."), 405: g.texts.gettext("That cannot be done here.")}
+    return problem(texts.get(error.code or 500, error.description or str(error)), error.code or 500)
+
+
+def _csrf_error(_error: CSRFError) -> BaseResponse:
+    return problem(g.texts.gettext("This page was open for too long. Load it again and repeat what you did."), 400)
+
+
+def _not_found(error: NotFound) -> BaseResponse:
+    return problem(str(error), 404)
+
+
+def _forbidden(error: Forbidden) -> BaseResponse:
+    return problem(str(error), 403)
+
+
+def _conflict(error: RapportError) -> BaseResponse:
+    return problem(str(error), 409)
+
+
+def _invalid(error: Invalid) -> BaseResponse:
+    return problem(str(error), 400 if not is_htmx() else 409)
+
+
+def _database_away(error: OperationalError) -> BaseResponse:
+    current_app.logger.error("the database did not answer: %s", error)
+    answer = problem(g.texts.gettext("The database is busy. Try again in a moment."), 503)
+    answer.headers["Retry-After"] = "2"
+    return answer
