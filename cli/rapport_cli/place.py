@@ -1,0 +1,100 @@
+"""Which site a command is about, and the commands that its plugins bring."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rapport_cli.speak import Refusal
+
+if TYPE_CHECKING:
+    from rapport.config import Config
+    from rapport.site import Site
+
+FILE_NAME = "rapport.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The site that `--home`, RAPPORT_HOME or the present directory names."""
+
+    named: Path | None = None
+    safe: bool = False
+
+    @property
+    def wished(self) -> Path | None:
+        """The directory somebody named, whether or not there is a site in it."""
+        if self.named is not None:
+            return self.named
+        return Path(os.environ["RAPPORT_HOME"]) if os.environ.get("RAPPORT_HOME") else None
+
+    @property
+    def home(self) -> Path:
+        """The directory of a site that is there; Refusal otherwise."""
+        home = (self.wished or Path()).resolve()
+        if (home / FILE_NAME).exists() or (self.wished is not None and (home / "rapport.db").exists()):
+            return home
+        if self.wished is None:
+            raise Refusal(f"There is no site here. Make one: rapport init, or name one: rapport --home PATH {_typed()}")
+        raise Refusal(f"There is no site in {home}. Make one: rapport init {home}")
+
+    def config(self) -> Config:
+        """The site's configuration."""
+        from rapport.config import load_config
+
+        return load_config(self.home)
+
+    @contextlib.contextmanager
+    def site(self) -> Iterator[Site]:
+        """The site, opened for one command."""
+        from rapport.site import Site
+
+        site = Site.open(self.config(), safe=self.safe)
+        try:
+            yield site
+        finally:
+            site.close()
+
+
+def _typed() -> str:
+    """The command being run, as in `rapport --home PATH db upgrade`."""
+    context = click.get_current_context(silent=True)
+    words: list[str] = []
+    while context is not None and context.parent is not None:
+        words.insert(0, context.info_name or "")
+        context = context.parent
+    return " ".join(words) or "serve"
+
+
+def known_plugins() -> list[str]:
+    """The names of installed plugins, by metadata only."""
+    from importlib.metadata import entry_points
+
+    return sorted({entry.name for entry in entry_points(group="rapport.plugins")})
+
+
+def plugin_command(ctx: click.Context, name: str) -> click.Command | None:
+    """The commands an active plugin brings, as one group under its name; the open site is their `@click.pass_obj`."""
+    if name not in known_plugins():
+        return None
+    from rapport.plugins import State
+    from rapport.site import Site
+
+    place = Place(ctx.params.get("home"), safe=bool(ctx.params.get("safe")))
+    site = Site.open(place.config(), safe=place.safe)
+    ctx.call_on_close(site.close)
+    plugin = site.plugins[name]
+    if plugin.state is not State.ACTIVE:
+        remedy = plugin.remedy or f"rapport plugins enable {name}"
+        reason = f" ({plugin.reason})" if plugin.reason else ""
+        raise Refusal(f"The plugin '{name}' is {plugin.state}{reason}, so it has no commands. Do this first: {remedy}")
+    own = {str(command.name): command for command in site.commands if site.commands.owner(str(command.name)) == name}
+    if not own:
+        raise Refusal(f"The plugin '{name}' has no commands.")
+    return click.Group(name, commands=own, help=plugin.info.summary, context_settings={"obj": site})

@@ -1,0 +1,142 @@
+"""Serving a site to browsers, and working off its events and jobs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from rapport_cli.place import Place
+from rapport_cli.speak import Refusal, note, say
+
+if TYPE_CHECKING:
+    from rapport.config import Config
+    from rapport.site import Site
+
+STOP_SECONDS = 10
+"""How long requests under way may take to end when the server is stopped."""
+LOOK_SECONDS = 1.0
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: also from other machines.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes.")
+@click.option("--threads", default=4, show_default=True, type=click.IntRange(1, 64), help="Threads in each process.")
+@click.option("--no-worker", is_flag=True, help="Leave events and jobs to `rapport worker`.")
+@click.option("--safe", is_flag=True, help="Leave every plugin out.")
+@click.pass_obj
+def serve(place: Place, *, host: str, port: int, workers: int, threads: int, no_worker: bool, safe: bool) -> None:
+    """Serve the site until Ctrl+C."""
+    config = place.config()
+    run_server(config, host, port, workers=workers, threads=threads, jobs=not no_worker, safe=safe or place.safe)
+
+
+def run_server(
+    config: Config, host: str, port: int, *, workers: int = 1, threads: int = 4, jobs: bool = True, safe: bool = False
+) -> None:
+    """Serve until told to stop. What is wrong with the site is said here, in one line, before any process starts."""
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+    from granian.server import Server
+
+    from rapport.app import create_app
+
+    refuse_taken_port(host, port)
+    # Built once for its errors; the serving processes are forked from this one and share its imported code.
+    site: Site = create_app(config, safe=safe).extensions["rapport"]
+    _tell_troubles(site)
+    site.close()
+    os.environ["RAPPORT_HOME"] = str(config.home)
+    os.environ["RAPPORT_SAFE"] = "1" if safe else "0"
+    os.environ["RAPPORT_WORKER"] = "1" if jobs else "0"
+    shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
+    say(f"Rapport serves {config.home} at http://{shown}:{port}  (Ctrl+C stops it)")
+    Server(
+        "rapport.wsgi:application",
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=workers,
+        blocking_threads=threads,
+        workers_kill_timeout=STOP_SECONDS,
+        log_level=LogLevels.error,
+        websockets=False,
+    ).serve()
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Refusal when another program listens there: the server itself would say it in a traceback."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Refusal(
+                f"Port {port} on {host} cannot be used: {error.strerror}. Choose another: --port {port + 1}"
+            ) from None
+
+
+def _tell_troubles(site: Site) -> None:
+    """Plugins that should run and do not; the site serves without them."""
+    from rapport.plugins import State
+
+    for plugin in site.plugins.values():
+        if plugin.state not in {State.ACTIVE, State.DISABLED}:
+            note(f"{plugin.name} is {plugin.state}: {plugin.reason}. {plugin.remedy}")
+
+
+@click.command()
+@click.pass_obj
+def worker(place: Place) -> None:
+    """Run events and jobs until Ctrl+C, without serving pages. Any number may run, on any machine of the site."""
+    from rapport.jobs import Worker
+
+    following = Following(place.config(), safe=place.safe)
+    work = Worker(following)
+    thread = threading.Thread(target=work.run, name="rapport-worker")
+    signal.signal(signal.SIGTERM, _interrupt)
+    thread.start()
+    say("The worker is running  (Ctrl+C stops it)")
+    try:
+        while thread.is_alive():
+            thread.join(1)
+    except KeyboardInterrupt:
+        say("Finishing what is being done …")
+    finally:
+        work.stop()
+        thread.join()
+        following.site.close()
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+class Following:
+    """The site of the day: opened anew when plugins or settings have changed."""
+
+    def __init__(self, config: Config, *, safe: bool) -> None:
+        from rapport.site import Site
+
+        self._config = config
+        self._safe = safe
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        self.site = Site.open(config, safe=safe)
+
+    def __call__(self) -> Site:
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOK_SECONDS
+            if self.site.outdated():
+                from rapport.site import Site
+
+                old, self.site = self.site, Site.open(self._config, safe=self._safe)
+                old.close()
+        return self.site

@@ -1,0 +1,150 @@
+"""The whole way, as a newcomer goes it: init, serve, a page, stop. Real processes on a free port."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rapport import Customer
+from rapport.access import system
+from rapport.query.search import forget_entities
+
+from .conftest import EMAIL, Type, opened
+
+
+@contextlib.contextmanager
+def started(*words: object) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rapport_cli", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answer(url: str, process: subprocess.Popen[str], seconds: float = 60) -> bytes:
+    """What is at an address, as soon as there is something."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and process.poll() is None:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError), urllib.request.urlopen(url, timeout=5) as got:
+            return bytes(got.read())
+    pytest.fail(f"nothing at {url}: {process.stdout.read() if process.poll() is not None else 'still starting'}")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_site_is_made_served_and_stopped(sqlite_home: Path, workers: int) -> None:
+    port = free_port()
+    with started("--home", sqlite_home, "serve", "--port", port, "--workers", workers) as server:
+        assert answer(f"http://127.0.0.1:{port}/health", server) == b'{"status":"ok"}\n'
+        server.send_signal(signal.SIGTERM)
+        output, _ = server.communicate(timeout=15)
+        assert server.returncode == 0, output
+    assert f"Rapport serves {sqlite_home} at http://127.0.0.1:{port}" in output
+    assert "Traceback" not in output
+    with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        pytest.fail("a process of the server is still there")
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(type_: Type, sqlite_home: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        answered = type_("--home", sqlite_home, "serve", "--port", port)
+    assert answered.exit_code == 1
+    assert answered.stderr == (
+        f"Port {port} on 127.0.0.1 cannot be used: Address already in use. Choose another: --port {port + 1}\n"
+    )
+
+
+def test_the_worker_tells_plugins_what_happened_and_stops_when_asked(type_: Type, sqlite_home: Path) -> None:
+    type_("--home", sqlite_home, "plugins", "enable", "loyalty")
+    with opened(sqlite_home) as site, site.write(system("test")) as unit:
+        unit.create(Customer, {"name": "Bob"})
+    with started("--home", sqlite_home, "worker") as worker:
+        cards = 0
+        until = time.monotonic() + 20
+        with opened(sqlite_home) as site:
+            card = site.entities["loyalty.card"]
+            while not cards and time.monotonic() < until and worker.poll() is None:
+                with site.read(system("test")) as reader:
+                    cards = len(reader.all(card))
+        assert cards == 1
+        worker.send_signal(signal.SIGTERM)
+        output, _ = worker.communicate(timeout=15)
+        assert worker.returncode == 0, output
+        assert "Finishing what is being done" in output
+
+
+def test_the_demo_is_made_once_and_goes_on(type_: Type, tmp_path: Path) -> None:
+    first = type_("demo", "shop", "--no-serve")
+    assert first.exit_code == 0, first.output
+    assert f"The demo is ready in {tmp_path / 'shop'}." in first.output
+    assert "as ada@demo.example  with the password: rapport demo" in first.output
+    with opened(tmp_path / "shop") as site, site.write(system("test")) as unit:
+        unit.create(Customer, {"name": "Mine"})
+    again = type_("demo", "shop", "--no-serve")
+    assert f"The demo in {tmp_path / 'shop'} goes on. Begin anew with --fresh." in again.output
+    with opened(tmp_path / "shop") as site, site.read(system("test")) as reader:
+        assert "Mine" in {customer.name for customer in reader.all(Customer)}
+    assert type_("demo", "shop", "--no-serve", "--fresh").exit_code == 0
+    with opened(tmp_path / "shop") as site, site.read(system("test")) as reader:
+        assert "Mine" not in {customer.name for customer in reader.all(Customer)}
+
+
+def test_the_demo_never_takes_anothers_directory(type_: Type, sqlite_home: Path) -> None:
+    assert type_("demo", sqlite_home, "--no-serve").stderr == (
+        f"{sqlite_home} is not empty and not a demo. Name another directory: rapport demo OTHER\n"
+    )
+    assert type_("demo", sqlite_home, "--no-serve", "--fresh").stderr == (
+        f"{sqlite_home} is not a demo, so --fresh does not delete it.\n"
+    )
+    assert EMAIL in type_("--home", sqlite_home, "user", "list").output
+
+
+def test_the_doctor_finds_a_sound_site_sound(type_: Type, home: Path) -> None:
+    seen = type_("--home", home, "doctor")
+    assert seen.exit_code == 0, seen.output
+    assert "\nfail" not in seen.output
+    assert "warn mail         is not set up: mails wait in the outbox" in seen.output
+
+
+def test_the_doctor_says_what_is_wrong_and_what_to_type(type_: Type, sqlite_home: Path) -> None:
+    (sqlite_home / "secret.key").chmod(0o644)
+    toml = sqlite_home / "rapport.toml"
+    toml.write_text(toml.read_text().replace("http://127.0.0.1:8000", "http://crm.example.com"))
+    with opened(sqlite_home) as site:
+        with site.write(system("test")) as unit:
+            unit.create(Customer, {"name": "Lost"})
+        with site.db.write() as connection:
+            forget_entities(connection, ["customer"])
+    seen = type_("--home", sqlite_home, "doctor")
+    assert seen.exit_code == 1
+    assert f"fail secret key   can be read by other users of this machine\n{'':18}→ chmod 600 " in seen.output
+    assert "warn address      http://crm.example.com is not encrypted" in seen.output
+    assert "warn search       0 of 1 records of customer can be found" in seen.output
+    assert "2 records can be found." in type_("--home", sqlite_home, "db", "reindex").output
+    assert "ok   search" in type_("--home", sqlite_home, "doctor").output
