@@ -111,7 +111,7 @@ def test_a_member_changes_their_own_and_not_anothers(app):
     theirs = app.create_customer(actor=otto, name="Theirs")
     with app.site.write(mia) as unit:
         unit.update(unit.get(Customer, mine.id), {"name": "Still mine"})
-    with pytest.raises(Forbidden, match="only your team’s records"), app.site.write(mia) as unit:
+    with pytest.raises(Forbidden, match="only with your team’s records"), app.site.write(mia) as unit:
         unit.update(unit.get(Customer, theirs.id), {"name": "Mine too"})
     assert len(log_of(app, theirs)) == 1
 

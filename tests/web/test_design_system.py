@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+
 from rapport.builtin.web.design import STATIC, TEMPLATES, Design
 from rapport.entities.fields import KINDS, Choice, Field
 
