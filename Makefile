@@ -46,7 +46,6 @@ check: setup ## style, types, layers and words
 	$(BIN)/ruff format --check
 	MYPYPATH=$(MYPY_PATH) $(BIN)/mypy core/rapport cli/rapport_cli tools $(PACKAGES)
 	$(BIN)/pytest -q tests/architecture
-	@if [ -f tools/messages.py ]; then $(BIN)/python tools/messages.py --check; fi
 
 format: setup ## put the code into the style that check asks for
 	$(BIN)/ruff check --fix

@@ -55,7 +55,9 @@ def test_the_page_to_try_it_loads_nothing_from_elsewhere(make_app):
         assert "https://" not in text
         for name in ("reference.js", "reference.css"):
             assert f"/api/static/{name}" in text
-            assert client.get(f"/api/static/{name}").status_code == 200
+            answer = client.get(f"/api/static/{name}")
+            assert answer.status_code == 200
+            answer.close()
         assert client.get("/api/static/../routes.py").status_code == 404
 
 

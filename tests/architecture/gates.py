@@ -252,7 +252,7 @@ GATES = (
         good='Markup("<b>{}</b>").format(name)\n',
         bad='Markup(f"<b>{name}</b>")\nmarkupsafe.Markup(text)\n',
         allowed={
-            "core/rapport/builtin/web/context.py::show_panel": "a panel that Jinja has just rendered, with everything escaped",
+            "core/rapport/builtin/web/context.py::show_panel": "a panel that Jinja has just rendered, with everything escaped",  # noqa: E501
             "core/rapport/builtin/web/design.py::icon": "drawings from the icon set we ship",
         },
     ),

@@ -100,7 +100,7 @@ def test_the_sales_file_is_read_whole():
             "Business Phone": "phone",
             "Business City": "address.city", "Categories": "tags", "Web Page": "website"}),
         ("../csv_folkerkinzel/ThunderbirdUtf8.csv", {
-            "Vorname": "given_name", "Nachname": "family_name", "Anzeigename": "name", "Organisation": "organisation_id",
+            "Vorname": "given_name", "Nachname": "family_name", "Anzeigename": "name", "Organisation": "organisation_id",  # noqa: E501
             "Primäre E-Mail-Adresse": "email", "Dienstlich: Ort": "address.city", "Notizen": "note"}),
         ("../csv_folkerkinzel/ThunderbirdUtf8EnglishColumnsInvalidBDay.csv", {
             "Display Name": "name", "Primary Email": "email", "Work Phone": "phone", "Work City": "address.city"}),

@@ -195,4 +195,8 @@ def _written(cell: Any) -> str:
 
 def shown(value: Any) -> str:
     """A cell for a message or a list of problems."""
-    return as_text(value) if isinstance(value, str | int | float | bool | Decimal | dt.date | dt.time | UUID | list) else ""
+    return (
+        as_text(value)
+        if isinstance(value, str | int | float | bool | Decimal | dt.date | dt.time | UUID | list)
+        else ""
+    )

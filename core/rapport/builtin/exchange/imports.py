@@ -540,7 +540,7 @@ def _checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _check(meta: EntityMeta, run: Run, *, whole: bool = False) -> None:
+def _check(meta: EntityMeta, run: Run, *, whole: bool = False) -> None:  # noqa: PLR0912
     """Invalid names every decision that does not fit; `whole` asks whether enough was decided to go."""
     targets = {each.name: each for each in targets_of(meta)}
     found: list[Problem] = []

@@ -124,8 +124,7 @@ class Lookup:
     def _folded_key(self) -> bool:
         return f"{self.meta.display}_key" in self.meta.fields
 
-    def _find_in(
-        self, reader: Reader, column: Any, asked: dict[str, Any], found: dict[str, dict[UUID, None]]) -> None:
+    def _find_in(self, reader: Reader, column: Any, asked: dict[str, Any], found: dict[str, dict[UUID, None]]) -> None:
         by_value: dict[Any, list[str]] = {}
         for text, value in asked.items():
             by_value.setdefault(value, []).append(text)
@@ -166,4 +165,4 @@ def _several(meta: EntityMeta, count: int) -> str:
 
 def make_missing(unit: Unit, lookup: Lookup, text: str, constants: dict[str, str]) -> Entity:
     """A new record under this title, because rows point at it."""
-    return unit.create(lookup.target, {lookup.meta.display: text, **constants})
+    return unit.create(lookup.target, {lookup.meta.display: text, **constants})  # type: ignore[no-any-return]

@@ -196,7 +196,7 @@ class Interrupted(Conflict):
 
 def insert_run(connection: Connection, **values: Any) -> int:
     """Remember a new import; returns its number."""
-    number: int = connection.execute(
+    number: int = connection.execute(  # type: ignore[index]
         insert(import_run).values(created_at=utcnow(), **values)
     ).inserted_primary_key[0]  # fmt: skip
     return number

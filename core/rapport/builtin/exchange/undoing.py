@@ -1,4 +1,4 @@
-"""Taking an import back: what it made goes, what it changed is as before; what people changed since stays, and is told."""
+"""Taking an import back: what it made goes, what it changed is as before; what people changed since stays, and is told."""  # noqa: E501
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Undoing:
                 self._remove(unit, self.site.entities[name], [row for row in created if row.entity == name])
         return rows[-1].seq, len(rows)
 
-    # What was deleted and changed ---------------------------------------------------------------------------------------
+    # What was deleted and changed ---------------------------------------------------------------------------------------  # noqa: E501
 
     def _bring_back(self, unit: Unit, rows: Sequence[Any]) -> None:
         for row in rows:
@@ -98,7 +98,7 @@ class Undoing:
                 setattr(record, name, f.load(old) if old is not None else None)
         _in_halves(unit, list(records.values()), lambda part: unit.flush(), self._refused)
 
-    # What was made ------------------------------------------------------------------------------------------------------
+    # What was made ------------------------------------------------------------------------------------------------------  # noqa: E501
 
     def _remove(self, unit: Unit, entity: type[Entity], rows: Sequence[Any]) -> None:
         made = {row.record_id: row.seq for row in rows}

@@ -139,7 +139,7 @@ def new_token() -> tuple[str, int]:
     days = {"30": 30, "365": 365}.get(request.form.get("days", ""), 90)
     scopes = ["*.read"] if request.form.get("scope") == "read" else []
     with _own("new token") as unit:
-        secret = create_token(unit, unit.get(User, _me().id), name=request.form.get("name", "")[:100] or "API", scopes=scopes,
+        secret = create_token(unit, unit.get(User, _me().id), name=request.form.get("name", "")[:100] or "API", scopes=scopes,  # noqa: E501
                               expires_at=utcnow() + dt.timedelta(days=days))  # fmt: skip
     return _page(secret=secret)
 

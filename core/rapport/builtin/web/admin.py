@@ -231,7 +231,7 @@ def roles() -> str | Response:
         toast(g.texts.gettext("The role is saved."))
         return go(f"/admin/roles?role={name}")
     effective = {**defaults, **(decided.grants if decided else {})}
-    return render_template("pages/admin/roles.html", role=name, roles=_role_names(), metas=entities, effective=effective,
+    return render_template("pages/admin/roles.html", role=name, roles=_role_names(), metas=entities, effective=effective,  # noqa: E501
                            actions=ACTIONS, title=decided.title if decided else "")  # fmt: skip
 
 
@@ -273,7 +273,7 @@ def pipelines() -> str:
         stages.setdefault(stage.pipeline_id, []).append(stage)
     staged = [entity.meta for entity in current_site().entities if entity.meta.staged]
     return render_template("pages/admin/pipelines.html", stages=stages, staged=staged,
-                           pipelines=reader().all(Pipeline, Pipeline.archived_at.is_(None), order=Pipeline.position))  # fmt: skip
+                           pipelines=reader().all(Pipeline, Pipeline.archived_at.is_(None), order=Pipeline.position))  # fmt: skip  # noqa: E501
 
 
 @needs("")

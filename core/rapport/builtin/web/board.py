@@ -133,12 +133,12 @@ def _card_facts(entity: Any, cards: list[Any], stages: list[Stage]) -> dict[UUID
         amount = getattr(card, money.name) if money else None
         days, limit = (now - card.stage_entered_at).days, limits.get(card.stage_id)
         facts[card.id] = {
-            "subtitle": customers.get(getattr(card, "customer_id", None), ""),
+            "subtitle": customers.get(getattr(card, "customer_id", None), ""),  # type: ignore[arg-type]
             "amount": formats().money(amount, getattr(card, money.currency or "", "") or default_currency())
             if money and amount else "",
             "due": formats().date(due, "short") if due else "",
             "due_tone": "danger" if due and due < today and card.stage_id in open_stages else "",
-            "owner": owners.get(getattr(card, "owner_id", None), ""),
+            "owner": owners.get(getattr(card, "owner_id", None), ""),  # type: ignore[arg-type]
             "stale": g.texts.ngettext("%(num)s day here", "%(num)s days here", days) if limit and days > limit else "",
         }  # fmt: skip
     return facts

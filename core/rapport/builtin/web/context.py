@@ -80,8 +80,8 @@ def _prepare_app(state: BlueprintSetupState) -> None:
     CSRFProtect(app)
     app.config.setdefault("WTF_CSRF_TIME_LIMIT", None)  # as long as the session
     app.config.setdefault("WTF_CSRF_CHECK_DEFAULT", True)
-    sign_in_by(app, "/", signed_in_actor)
-    _use_plugin_templates(app, site)
+    sign_in_by(app, "/", signed_in_actor)  # type: ignore[arg-type]
+    _use_plugin_templates(app, site)  # type: ignore[arg-type]
     app.jinja_env.globals.update(_=_say, gettext=_say, ngettext=_say_counted)
     app.jinja_env.globals.update(asset=design.asset, icon=design.icon, csrf_token=generate_csrf, slot=slot,
                                  written_day=written_day)  # fmt: skip
@@ -160,7 +160,7 @@ def calendar_of(actor: Actor) -> Calendar | None:
 
 
 def written_day(kind: str, value: str | None) -> dict[str, str] | None:
-    """How a date or moment is typed by people with another calendar than the browser's: an example, and the same day in the other."""
+    """How a date or moment is typed by people with another calendar than the browser's: an example, and the same day in the other."""  # noqa: E501
     own = formats()
     if own.calendar == "gregorian":
         return None

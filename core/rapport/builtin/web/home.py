@@ -25,7 +25,7 @@ def home() -> str:
     due = reader().all(Task, *mine, Task.due_on <= today, order=Task.due_on, limit=50)
     coming = reader().all(Task, *mine, or_(Task.due_on > today, Task.due_on.is_(None)), order=Task.due_on, limit=10)
     recent = reader().all(Interaction, Interaction.archived_at.is_(None), order=Interaction.at.desc(), limit=8)
-    customers = reader().titles(Customer, [item.customer_id for item in [*due, *coming, *recent]])
+    customers = reader().titles(Customer, [item.customer_id for item in [*due, *coming, *recent]])  # type: ignore[attr-defined]
     hour = formats().here(utcnow()).hour
     greeting = (
         g.texts.gettext("Good morning, %(name)s", name=actor.name.split(" ")[0]) if hour < 12

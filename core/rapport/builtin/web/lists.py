@@ -204,7 +204,7 @@ def _added_values(
     found = []
     for column in columns:
         owner = site.columns.owner(f"{column.entity}:{column.name}")
-        values = site.hooks.shielded(owner, f"column {column.name}", lambda c=column: dict(c.values(reader(), ids)), {})
+        values = site.hooks.shielded(owner, f"column {column.name}", lambda c=column: dict(c.values(reader(), ids)), {})  # type: ignore[misc, var-annotated]
         found.append((column, values))
     return found
 
@@ -236,10 +236,10 @@ def _readable(entity: type[Entity], part: Filter) -> str:
     """A condition as people read it: the field's label instead of its name, a record's title instead of its id."""
     text = to_text(part)
     path = getattr(part, "path", ())
-    if len(path) != 1 or path[0] not in entity.meta.fields:
+    if len(path) != 1 or path[0] not in entity.meta.fields:  # type: ignore[misc]
         return text
-    field = entity.meta.fields[path[0]]
-    text = text.replace(path[0], g.texts.gettext(field.label), 1)
+    field = entity.meta.fields[path[0]]  # type: ignore[misc]
+    text = text.replace(path[0], g.texts.gettext(field.label), 1)  # type: ignore[misc]
     if field.target:
         for value in getattr(part, "values", ()):
             try:

@@ -39,7 +39,7 @@ class Presenter:
         value = getattr(row, field.name)
         if value is None or value in ("", (), {}):
             return ""
-        return _SHOW.get(field.kind, _text)(self, field, value, row, short)
+        return _SHOW.get(field.kind, _text)(self, field, value, row, short)  # type: ignore[no-any-return]
 
 
 def _text(_p: Presenter, _field: Field, value: Any, _row: Any, short: bool) -> str | Markup:
@@ -84,7 +84,7 @@ def _tags(_p: Presenter, _field: Field, value: Sequence[str], _row: Any, short: 
 
 
 def _flag(_p: Presenter, _field: Field, value: bool, _row: Any, short: bool) -> str:
-    return g.texts.gettext("Yes") if value else g.texts.gettext("No")
+    return g.texts.gettext("Yes") if value else g.texts.gettext("No")  # type: ignore[no-any-return]
 
 
 def _email(_p: Presenter, _field: Field, value: str, _row: Any, short: bool) -> Markup:

@@ -1,4 +1,4 @@
-"""A record's page: its facts, what plugins add, its timeline; the forms to make and change it; what can be done with it."""
+"""A record's page: its facts, what plugins add, its timeline; the forms to make and change it; what can be done with it."""  # noqa: E501
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def record_page(name: str, record_id: UUID) -> str:
                                   Task.archived_at.is_(None), order=Task.due_on, limit=20),
         }  # fmt: skip
         if not tab:
-            facts |= {"items": _timeline_facts(record_id), "interaction_types": _loggable(), "logged": {}, "log_errors": {},
+            facts |= {"items": _timeline_facts(record_id), "interaction_types": _loggable(), "logged": {}, "log_errors": {},  # noqa: E501
                       "may_log": actor.may("interaction.create") and record.archived_at is None}  # fmt: skip
     return render_template("pages/record.html", **facts)
 
@@ -102,7 +102,7 @@ def _loggable() -> list[Any]:
 
 
 def _tabs(entity: type[Entity], record: Any) -> tuple[dict[str, dict[str, Any]], Panel | None]:
-    """The tabs of a record: its own page, what refers to it by kind, and what plugins bring. Only the open one is read."""
+    """The tabs of a record: its own page, what refers to it by kind, and what plugins bring. Only the open one is read."""  # noqa: E501
     text, base = g.texts.gettext, f"/{entity.meta.name}/{record.id}"
     titles = {"": text("Overview")}
     titles |= {other.meta.name: text(other.meta.plural) for other, _ in _references(entity, listed=True)}
@@ -247,8 +247,8 @@ def history(name: str, record_id: UUID) -> str:
     ]
     titles = _titles_in(pairs)
     changes = [
-        (row, [(entity.meta.fields[key], _shown(entity.meta.fields[key], pair[0], titles), _shown(entity.meta.fields[key], pair[1], titles))
-               for key, pair in row.changes.items() if key in entity.meta.fields and not entity.meta.fields[key].secret])
+        (row, [(entity.meta.fields[key], _shown(entity.meta.fields[key], pair[0], titles), _shown(entity.meta.fields[key], pair[1], titles))  # noqa: E501
+               for key, pair in row.changes.items() if key in entity.meta.fields and not entity.meta.fields[key].secret])  # noqa: E501
         for row in rows
     ]  # fmt: skip
     return render_template("pages/history.html", meta=entity.meta, record=record, changes=changes)
@@ -371,7 +371,7 @@ def _form(
         "pages/form.html", meta=meta, record=record, sections=forms.sections(fields), values=values, errors=errors,
         texts=forms.reference_texts(fields, values), stages=forms.stage_choices(entity) if meta.staged else [],
         currencies={f.name: forms.currencies_of(record, f) for f in fields if f.kind == "money"},
-        kinds=[(k.name, g.texts.gettext(k.title)) for k in current_site().interaction_types] if entity is Interaction else [],
+        kinds=[(k.name, g.texts.gettext(k.title)) for k in current_site().interaction_types] if entity is Interaction else [],  # noqa: E501
         back=request.values.get("back", ""),
         hidden={key: request.values.get(key, "") for key in ("about_entity", "about_id")},
     )  # fmt: skip
@@ -401,7 +401,7 @@ def _actions_for(entity: type[Entity], record: Any) -> list[Action]:
     for action in site.actions:
         if action.entity == entity.meta.name and actor.may(action.needs):
             owner = site.actions.owner(f"{action.entity}:{action.name}")
-            if site.hooks.shielded(owner, f"action {action.name}", lambda a=action: bool(a.applies(record)), False):
+            if site.hooks.shielded(owner, f"action {action.name}", lambda a=action: bool(a.applies(record)), False):  # type: ignore[misc]
                 found.append(action)
     return found
 
@@ -490,7 +490,7 @@ def undo_batch(batch: UUID) -> Response:
         kept = undo(unit, batch)
     text = g.texts.gettext("It is undone.")
     if kept:
-        text += " " + g.texts.ngettext("%(num)s thing was changed since and stays.", "%(num)s things were changed since and stay.",
+        text += " " + g.texts.ngettext("%(num)s thing was changed since and stays.", "%(num)s things were changed since and stay.",  # noqa: E501
                                        len(kept))  # fmt: skip
     toast(text, "warning" if kept else "success")
     came_from = urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "/")
@@ -529,7 +529,7 @@ def log_interaction(record_id: UUID) -> str | Response | tuple[str, int]:
             unit.create(Interaction, {
                 "customer_id": str(record_id), "kind": form.get("kind", "note"), "subject": form.get("subject", ""),
                 "direction": form.get("direction", "") if kind is not None and kind.directed else "",
-                "body": form.get("body", ""), "outcome": form.get("outcome", ""), "minutes": form.get("minutes") or None,
+                "body": form.get("body", ""), "outcome": form.get("outcome", ""), "minutes": form.get("minutes") or None,  # noqa: E501
             })  # fmt: skip
             if form.get("next_step", "").strip():
                 unit.create(Task, {"title": form["next_step"], "customer_id": str(record_id), "due_on": due})
