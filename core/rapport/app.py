@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, jsonify
-from werkzeug.exceptions import RequestEntityTooLarge
+from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import URLSafeTimedSerializer
+from werkzeug.exceptions import InternalServerError, RequestEntityTooLarge
+from werkzeug.routing import Rule
 
+from rapport.builtin import BUILTIN
 from rapport.config import Config
-from rapport.errors import PluginError
-from rapport.http import authorise, check_policies, current_site, public
+from rapport.http import PageFault, authorise, check_policies, current_site, mount, public
 from rapport.site import Site
 
 log = logging.getLogger("rapport")
@@ -23,16 +28,71 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+"""On every answer, unless a view has its own."""
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Flask's cookie sessions, with the signer made once instead of twice a request."""
+
+    def __init__(self) -> None:
+        self._signer = functools.cache(super().get_signing_serializer)
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """The signer of an application; its keys do not change while it runs."""
+        return self._signer(app)
+
+
+class Address(Rule):
+    """A rule that writes the functions behind `url_for` when they are first asked for.
+
+    Werkzeug writes two for every rule at once. There are hundreds of rules, and few whose address is ever built: that
+    was four fifths of the time it took to assemble an application.
+    """
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        write = functools.cache(super()._compile_builder)
+
+        def build(rule: Rule, **values: Any) -> tuple[str, str]:
+            return write(append_unknown)(rule, **values)
+
+        return build
 
 
 def create_app(config: Config, *, safe: bool = False) -> Flask:
-    """Build the application of a site as it is now. `safe` leaves every plugin out."""
-    site = Site.open(config, safe=safe)
+    """Build the application of a site as it is now. `safe` leaves every plugin out.
+
+    A plugin whose pages cannot be taken in is left out whole, as any other faulty plugin.
+    """
+    faulty: dict[str, str] = {}
+    while True:
+        site = Site.open(config, safe=safe, faulty=faulty)
+        try:
+            return assemble(site)
+        except PageFault as error:
+            site.close()
+            if error.plugin in BUILTIN or error.plugin in faulty:
+                raise
+            faulty[error.plugin] = str(error)
+        except BaseException:
+            site.close()
+            raise
+
+
+def assemble(site: Site) -> Flask:
+    """The application over an open site. PageFault names a plugin whose pages cannot be taken in."""
     app = Flask("rapport", static_folder=None, template_folder=None)
+    app.url_rule_class = Address
     app.extensions["rapport"] = site
-    _configure(app, config)
+    _configure(app, site.config)
+    app.session_interface = Sessions()
     for blueprint in site.pages:
-        _mount(app, site, blueprint)
+        mount(app, site.pages.owner(str(blueprint.name)), blueprint)
     app.add_url_rule("/health", "health", public(_health))
     app.before_request(authorise)
     app.after_request(_add_headers)
@@ -65,21 +125,11 @@ def _local(host: str | None) -> list[str]:
     return ["127.0.0.1", "localhost"] if host in {"127.0.0.1", "localhost"} else []
 
 
-def _mount(app: Flask, site: Site, blueprint: Any) -> None:
-    """One plugin's pages; a clash of routes or a view without a policy is that plugin's fault, and named so."""
-    owner = site.pages.owner(str(blueprint.name))
-    try:
-        app.register_blueprint(blueprint)
-    except (ValueError, AssertionError) as error:
-        raise PluginError(f"The pages of {owner} cannot be mounted: {error}.") from error
-
-
 def _add_headers(response: Response) -> Response:
     headers = response.headers
-    headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    for name, value in HEADERS.items():
+        if name not in headers:
+            headers.add(name, value)
     if "Cache-Control" not in headers:
         headers["Cache-Control"] = "no-store" if "actor" in g else "no-cache"
     return response
@@ -115,6 +165,8 @@ class LiveApp:
         self._app = create_app(config, safe=safe)
         self._lock = threading.Lock()
         self._look_at = time.monotonic() + RELOAD_SECONDS
+        self._owed = False
+        """Whether somebody has just changed what the site is, and must not be shown the former one."""
 
     @property
     def site(self) -> Site:
@@ -123,23 +175,36 @@ class LiveApp:
         return site
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if self._owed or time.monotonic() >= self._look_at:
+            self.refresh(wait=self._owed)
+        try:
+            return self._app(environ, start_response)
+        except SystemExit:  # of a template or an event handler: it ends the request, not the server's thread
+            log.exception("something tried to end Rapport while it answered %s", environ["PATH_INFO"])
+            return InternalServerError()(environ, start_response)
+        finally:
+            if environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"].startswith(("/admin/", "/undo/")):
+                self._owed = True  # who switches a module on, or adds a field, sees it on the very next page
+
+    def current(self) -> Site:
+        """The site of the day, for whoever works without requests."""
         if time.monotonic() >= self._look_at:
             self.refresh()
-        if environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"].startswith("/admin/"):
-            self._look_at = 0.0  # who switches a module on sees it on the very next page
-        return self._app(environ, start_response)
+        return self.site
 
-    def refresh(self) -> None:
-        """Look whether the site has changed, and if so, change over. One thread looks; the others go on."""
-        if not self._lock.acquire(blocking=False):
+    def refresh(self, *, wait: bool = False) -> None:
+        """Look whether the site has changed, and if so, change over. One thread looks; the others go on, or wait."""
+        if not self._lock.acquire(blocking=wait):
             return
         try:
+            self._owed = False
             self._look_at = time.monotonic() + RELOAD_SECONDS
             if self.site.outdated():
                 old = self.site
                 self._app = create_app(self._config, safe=self._safe)
                 # The old generation's connections go back as its last requests end.
                 old.close()
+                gc.unfreeze()  # see rapport.wsgi: what stayed may go now
         except Exception:  # a site that cannot be rebuilt must still be served as it was
             log.exception("the site changed, but the new state cannot be built; the former one goes on")
         finally:

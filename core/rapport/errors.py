@@ -67,5 +67,26 @@ class Conflict(RapportError):
         super().__init__(message)
 
 
+class Unavailable(RapportError):
+    """Something did not answer in time. Nothing was changed; it may work in a while."""
+
+
+class TemporaryFailure(RapportError):
+    """A channel could not send a message just now, and surely has not: it is tried again later."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class PermanentFailure(RapportError):
+    """A channel cannot send a message, and never will. With `suppress` its address is not used again."""
+
+    def __init__(self, reason: str, *, suppress: bool = False) -> None:
+        self.reason = reason
+        self.suppress = suppress
+        super().__init__(reason)
+
+
 class PluginError(RapportError):
     """A plugin cannot be used; the message names it, what is wrong and the way out."""

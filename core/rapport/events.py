@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
-from rapport import hookspecs
 from rapport.access import system
 from rapport.entities import entity_class, utcnow
 from rapport.records.log import change_log, delivery_table
@@ -22,12 +24,19 @@ MAX_ATTEMPTS = 8
 
 
 def deliver(site: Site, *, limit: int = 200) -> int:
-    """Tell what is due; returns how many tellings were tried. Safe to run in many processes at once."""
+    """Tell what is due; returns how many tellings were tried. Safe to run in many processes at once.
+
+    What is for a plugin that is off, held or gone waits until it is back, or is purged.
+    """
     now = utcnow()
     with site.db.read() as connection:
         due = connection.scalars(
             select(delivery_table.c.id)
-            .where(delivery_table.c.state == "waiting", delivery_table.c.due_at <= now)
+            .where(
+                delivery_table.c.state == "waiting",
+                delivery_table.c.due_at <= now,
+                delivery_table.c.plugin.in_(site.hooks.names()),
+            )
             .order_by(delivery_table.c.id)
             .limit(limit)
         ).all()
@@ -47,6 +56,12 @@ def enqueue(connection: Connection, plugin: str, hook: str, arguments: dict[str,
     )
 
 
+def tell(unit: Unit, spec: Callable[..., None], **arguments: Any) -> None:
+    """Tell the plugins that answer a tell hook of one's own, once this unit has committed. The arguments are JSON."""
+    for plugin in unit.site.hooks.listeners(spec):
+        enqueue(unit.session.connection(), plugin, spec.__name__, arguments)
+
+
 def _deliver_one(site: Site, delivery_id: int) -> int:
     """The effect and the end of the delivery are one transaction, so it happens once however often we crash."""
     with site.db.read() as connection:
@@ -55,6 +70,7 @@ def _deliver_one(site: Site, delivery_id: int) -> int:
         return 0
     actor = system(f"{row.plugin}, on {row.hook}").through("plugin")
     unit = site.write(actor, depth=row.depth)
+    error: str | None = None
     try:
         claim = select(delivery_table.c.id).where(
             delivery_table.c.id == delivery_id, delivery_table.c.state == "waiting", delivery_table.c.due_at <= utcnow()
@@ -65,23 +81,41 @@ def _deliver_one(site: Site, delivery_id: int) -> int:
         error = _tell(site, unit, row)
         if error is None:
             connection.execute(delete(delivery_table).where(delivery_table.c.id == delivery_id))
-            try:
-                unit.commit()
-                return 1
-            except Exception as failure:  # what the plugin left in the session could not be saved: its fault too
-                error = f"{type(failure).__name__}: {failure}"
-                log.exception("%s on %s could not be saved", row.plugin, row.hook)
-        unit.session.rollback()
+            error = save(site, unit, row.plugin, row.hook)
     finally:
-        unit.session.close()
-    _postpone(site, row, error)
+        with contextlib.suppress(SQLAlchemyError):  # of a transaction that the plugin has spoilt
+            unit.session.close()
+    if error is not None:
+        _postpone(site, row, error)
     return 1
 
 
+def save(site: Site, unit: Unit, plugin: str, what: str) -> str | None:
+    """Commit what a plugin did in a unit; None, or why that failed: what cannot be saved is its fault too."""
+    why = ["it took too long"]
+
+    def flush() -> bool:
+        try:
+            unit.flush()
+        except (Exception, SystemExit) as failure:
+            why[0] = f"{type(failure).__name__}: {failure}"
+            raise
+        return True
+
+    if not site.hooks.shielded(plugin, f"{what}, when it was saved", flush, False):
+        return why[0]
+    try:
+        unit.commit()
+    except (Exception, SystemExit) as failure:  # a constraint that is checked last, or the database is away
+        log.exception("%s on %s could not be saved", plugin, what)
+        return f"{type(failure).__name__}: {failure}"
+    return None
+
+
 def _tell(site: Site, unit: Unit, row: Any) -> str | None:
-    spec = getattr(hookspecs, row.hook, None)
+    spec = site.hooks.specs.get(row.hook)
     if spec is None or row.plugin not in site.hooks.listeners(spec):
-        return None  # the plugin is off or no longer listens: there is nobody to tell
+        return None  # the plugin no longer listens: there is nobody to tell
     arguments = dict(row.arguments)
     if row.seq is not None:
         change = unit.session.connection().execute(select(change_log).where(change_log.c.seq == row.seq)).one()
@@ -103,6 +137,8 @@ def _arguments(site: Site, unit: Unit, hook: str, record: Any, change: Any) -> d
             "target": unit.session.get(stage, record.target_id),
         }
     arguments = {change.entity: record}
+    if hook == "message_status_changed":
+        return {**arguments, "status": change.changes.get("state", ("", record.state))[1]}
     if change.action == "updated":
         arguments["changes"] = change.changes
     return arguments

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flask import Flask, Response, current_app, g, request
+from flask import Blueprint, Flask, Response, current_app, g, request, send_file
 
 from rapport.access import Actor
-from rapport.errors import PluginError
+from rapport.access.service import note_failure, too_many_tries
+from rapport.builtin import BUILTIN
+from rapport.errors import NotFound, PluginError
+from rapport.files import StoredFile, path_of
+from rapport.i18n.catalogs import _
 
 if TYPE_CHECKING:
     from rapport.site import Site
@@ -58,6 +63,25 @@ def sign_in_by(app: Flask, prefix: str, sign_in: SignIn) -> None:
     app.extensions.setdefault("rapport.sign_in", {})[prefix] = sign_in
 
 
+def way_in(path: str) -> str | None:
+    """The longest prefix of a path that has a way to sign in: "/" is that of the people who work here."""
+    ways: dict[str, SignIn] = current_app.extensions.get("rapport.sign_in", {})
+    return max((each for each in ways if path.startswith(each)), key=len, default=None)
+
+
+def speak(actor: Actor) -> None:
+    """From here on the request speaks the actor's language; for ways to sign in that plugins bring."""
+    current_app.extensions["rapport.speak"](actor)
+
+
+def too_many(*keys: str) -> bool:
+    """Count a try under each key, such as an address and `request.remote_addr`; True when one was tried too often."""
+    with current_site().db.write() as connection:
+        found = too_many_tries(connection, keys)
+        note_failure(connection, keys)
+    return found
+
+
 def authorise() -> Response | None:
     """The policy of the view, checked before it runs. The longest prefix that fits decides how one signs in."""
     view = current_view()
@@ -65,7 +89,7 @@ def authorise() -> Response | None:
     if policy in {None, "public"}:
         return None
     ways: dict[str, SignIn] = current_app.extensions.get("rapport.sign_in", {})
-    prefix = max((each for each in ways if request.path.startswith(each)), key=len, default=None)
+    prefix = way_in(request.path)
     found = ways[prefix]() if prefix is not None else Response("There is no way to sign in here.", 401)
     if isinstance(found, Response):
         return found
@@ -83,6 +107,59 @@ def policy_of(view: Callable[..., Any]) -> str | None:
     return policy
 
 
+class PageFault(PluginError):
+    """The pages of one plugin cannot be taken in; the site goes on without that plugin."""
+
+    def __init__(self, plugin: str, message: str) -> None:
+        self.plugin = plugin
+        super().__init__(message)
+
+
+def mount(app: Flask, owner: str, blueprint: Blueprint) -> None:
+    """Take in the pages of one plugin: with a policy each, at addresses of their own, and for themselves only."""
+    owners: dict[tuple[str, str], str] = app.extensions.setdefault("rapport.addresses", {})
+    before, for_all = set(app.view_functions), _for_all(app)
+    try:
+        app.register_blueprint(blueprint)
+    except (Exception, SystemExit) as error:  # whatever it says when it is taken in, it is this plugin's fault
+        raise PageFault(owner, f"its pages cannot be mounted: {error}") from error
+    if owner not in BUILTIN and _for_all(app) != for_all:
+        raise PageFault(owner, f"the blueprint '{blueprint.name}' hooks into everybody's pages. Use before_request, "
+                               f"after_request and errorhandler, not their app_ kin.")  # fmt: skip
+    for rule in [rule for rule in app.url_map.iter_rules() if rule.endpoint not in before]:
+        if policy_of(app.view_functions[rule.endpoint]) is None:
+            raise PageFault(owner, f"the view '{rule.endpoint}' at {rule.rule} does not say who may call it. "
+                                   f'Put @needs("…") or @public on it.')  # fmt: skip
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            if (other := owners.setdefault((rule.rule, method), owner)) != owner:
+                raise PageFault(
+                    owner,
+                    f"it brings the page {method} {rule.rule}, which '{other}' already brings. Move it, or disable one "
+                    f"of the two: rapport plugins disable {owner}",
+                )
+    if owner not in BUILTIN:
+        site = app.extensions["rapport"]
+        for endpoint in set(app.view_functions) - before:
+            app.view_functions[endpoint] = _shielded(site, owner, endpoint, app.view_functions[endpoint])
+
+
+def _for_all(app: Flask) -> list[int]:
+    """How much hangs on every request, whoever's page it is for."""
+    hooks = (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs, app.url_value_preprocessors,
+             app.url_default_functions)  # fmt: skip
+    return [len(each.get(None, ())) for each in hooks] + [
+        sum(len(kinds) for kinds in app.error_handler_spec.get(None, {}).values())
+    ]
+
+
+def _shielded(site: Site, owner: str, endpoint: str, view: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(view)
+    def page(**arguments: Any) -> Any:
+        return site.hooks.page(owner, f"the page {endpoint}", lambda: view(**arguments))
+
+    return page
+
+
 def check_policies(app: Flask) -> None:
     """Deny by default: a view without a policy stops the start."""
     for rule in app.url_map.iter_rules():
@@ -91,3 +168,19 @@ def check_policies(app: Flask) -> None:
                 f"The view '{rule.endpoint}' at {rule.rule} does not say who may call it. "
                 f'Put @needs("…") or @public on it.'
             )
+
+
+def send_stored(stored: StoredFile) -> Response:
+    """A file that somebody uploaded, for saving. No browser runs it, guesses at it, or shows it as a page of ours."""
+    path = path_of(current_site().config, stored.id)
+    if not path.exists():
+        raise NotFound(
+            _("The file “%(name)s” is not where it was kept. An administrator finds it in a backup.", name=stored.name)
+        )
+    answer = send_file(
+        path, stored.media_type, as_attachment=True, download_name=stored.name, etag=stored.id.hex, conditional=True
+    )
+    answer.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    answer.headers["Cache-Control"] = "private, no-cache"
+    return answer

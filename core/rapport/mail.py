@@ -10,6 +10,8 @@ from email.utils import formatdate, make_msgid
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from sqlalchemy import Connection
+
 from rapport.access import system
 from rapport.contributions import Job
 from rapport.errors import ConfigError
@@ -24,13 +26,18 @@ TIMEOUT_SECONDS = 20
 
 def send_mail(site: Site, *, to: str, subject: str, text: str) -> None:
     """Have a mail sent by a job: it survives a mail server that is down, and costs the request no time."""
+    with site.db.write() as connection:
+        enqueue_mail(site, connection, to=to, subject=subject, text=text)
+    site.wake()
+
+
+def enqueue_mail(site: Site, connection: Connection, *, to: str, subject: str, text: str) -> None:
+    """The same in the caller's transaction: the mail goes out only if that commits."""
     if not site.config.mail_url:
         log.warning("no mail was sent to %s: mail_url is not set in rapport.toml", to)
         return
     arguments = {"to": to, "subject": subject, "text": text, "message_id": make_msgid(domain="rapport.invalid")}
-    with site.db.write() as connection:
-        enqueue_job(connection, "core.mail", arguments, actor=system("mail"))
-    site.wake()
+    enqueue_job(connection, "core.mail", arguments, actor=system("mail"))
 
 
 def deliver_mail(context: JobContext, *, to: str, subject: str, text: str, message_id: str) -> None:

@@ -22,7 +22,7 @@ class Registry(Generic[T]):
 
     def add(self, owner: str, item: T) -> None:
         """Take in one item of a plugin; PluginError when the name is taken or the site has started."""
-        name = self._name_of(item)
+        name = self.name_of(item)
         if self._frozen:
             raise PluginError(f"{owner} brings the {self.what} '{name}' too late. Return it from a register_ hook.")
         if name in self._items:
@@ -32,6 +32,13 @@ class Registry(Generic[T]):
             )
         self._items[name] = item
         self._owners[name] = owner
+
+    def name_of(self, item: T) -> str:
+        """The name of an item; PluginError when it is no such thing at all."""
+        try:
+            return self._name_of(item)
+        except AttributeError:
+            raise PluginError(f"it returned {item!r:.80}, which is no {self.what}. See docs/hooks.md.") from None
 
     def freeze(self) -> None:
         """Close the registry: from here on it only answers."""

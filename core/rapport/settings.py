@@ -53,6 +53,13 @@ class Settings:
         connection.execute(update(site_table).values(generation=site_table.c.generation + 1))
         self._values[name] = dumped
 
+    def reset(self, connection: Connection, name: str) -> None:
+        """Take a decision back: the default counts again."""
+        self._declared(name)
+        connection.execute(delete(setting_table).where(setting_table.c.name == name))
+        connection.execute(update(site_table).values(generation=site_table.c.generation + 1))
+        self._values.pop(name, None)
+
     def _declared(self, name: str) -> Setting:
         setting = self.declared.get(name)
         if setting is None:
@@ -71,7 +78,11 @@ def setting_of(session: Session, name: str) -> Any:
 def field_of_setting(setting: Setting) -> Field:
     """A setting as a field, so that forms and checks are those of fields."""
     assert setting.kind in KINDS
-    choices = tuple(Choice(value, value or "–") for value in setting.choices)
+    # What is written with capital letters, such as Europe/Paris, is a name already.
+    choices = tuple(
+        Choice(value, value if value != value.lower() else value.replace("_", " ").capitalize() or "–")
+        for value in setting.choices
+    )
     kind = "choice" if choices else setting.kind
     return Field(
         setting.name, setting.label, kind, choices=choices, default=setting.default, help=setting.help, nullable=False

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
-import threading
 
 from rapport.app import LiveApp
 from rapport.config import load_config
-from rapport.jobs import Worker
+from rapport.worker import Worker
 
 application = LiveApp(load_config(os.environ.get("RAPPORT_HOME", ".")), safe=os.environ.get("RAPPORT_SAFE") == "1")
 
+# What is there now stays until the end. Rubbish is looked for among what comes later; `rapport serve` had stopped that.
+gc.freeze()
+gc.enable()
+
 if os.environ.get("RAPPORT_WORKER", "1") == "1":
-    worker = Worker(lambda: application.site)
-    threading.Thread(target=worker.run, name="rapport-worker", daemon=True).start()
+    Worker(application.current).start()

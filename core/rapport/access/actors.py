@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from uuid import UUID
 
-from rapport.entities.base import ACTIONS, EntityMeta
+from rapport.entities.base import EntityMeta
 from rapport.errors import Forbidden
-from rapport.i18n.catalogs import _
+from rapport.i18n.catalogs import N_, _
 
 Reach = Literal["all", "team", "own"]
 REACHES: tuple[Reach, ...] = ("own", "team", "all")
 BUILTIN_ROLES = {
-    "admin": "Everything, including users, plugins and settings",
-    "manager": "All records of the business",
-    "member": "Daily work with one's own and one's team's records",
-    "viewer": "Reading only",
+    "admin": N_("Everything, including users, plugins and settings"),
+    "manager": N_("All records of the business"),
+    "member": N_("Daily work with one's own and one's team's records"),
+    "viewer": N_("Reading only"),
 }
 ADMINISTRATIVE = frozenset({"user", "membership", "role", "user_role", "token"})
 """Who may change these could give themselves any right. So no role grants it: only administrators may."""
@@ -34,6 +34,7 @@ class Actor:
     name: str
     grants: Mapping[str, Reach] = field(default_factory=dict)
     team_ids: frozenset[UUID] = frozenset()
+    roles: frozenset[str] = frozenset()
     is_admin: bool = False
     """Administrators and the system itself: every permission, every row."""
     email: str = ""
@@ -44,6 +45,8 @@ class Actor:
     """How they came: web, api, cli, import, plugin. The audit keeps it."""
     scopes: frozenset[str] | None = None
     """For API tokens: the permissions the token is limited to; None means no limit."""
+    customer_id: UUID | None = None
+    """Set for a customer who is signed in to a portal: whatever they are granted, they reach only what is theirs."""
 
     def reach(self, permission: str) -> Reach | None:
         """How far a permission reaches for this actor; None when they do not have it."""
@@ -67,14 +70,13 @@ class Actor:
 
     def require(self, permission: str) -> None:
         """Forbidden unless the actor has the permission."""
-        if not self.may(permission):
-            raise Forbidden(
-                permission,
-                _(
-                    "You need the permission '%(permission)s'. Ask an administrator for a role with it.",
-                    permission=permission,
-                ),
-            )
+        if self.may(permission):
+            return
+        if self.scopes is not None and replace(self, scopes=None).may(permission):
+            text = _("You may, but your token's scopes leave out '%(permission)s'. Make a token with that scope.")
+        else:
+            text = _("You need the permission '%(permission)s'. Ask an administrator for a role with it.")
+        raise Forbidden(permission, text % {"permission": permission})
 
     def through(self, via: str) -> Actor:
         """The same actor, working by another way."""
@@ -97,9 +99,9 @@ def parse_grants(meta: EntityMeta, text: str) -> dict[str, Reach]:
     grants: dict[str, Reach] = {}
     for word in text.split():
         action, _, reach = word.partition(":")
-        if action not in ACTIONS or (reach or "all") not in REACHES:
+        if action not in meta.actions or (reach or "all") not in REACHES:
             raise ValueError(
-                f"{meta.name}: '{word}' is no grant. Write an action ({', '.join(ACTIONS)}), "
+                f"{meta.name}: '{word}' is no grant. Write an action ({', '.join(meta.actions)}), "
                 f"with :own or :team to limit its rows."
             )
         grants[meta.permission(action)] = next(r for r in REACHES if r == (reach or "all"))

@@ -59,7 +59,7 @@ class Membership(Entity, name="membership", title="Membership", icon="users", ro
     team_id: Mapped[UUID] = ref("team")
 
 
-class Role(Entity, name="role", title="Role", icon="shield", listed=False):
+class Role(Entity, name="role", title="Role", icon="shield", listed=False, natural_key=("name",)):
     """What people with this role may do. `grants` replaces the entities' own word for the permissions it names."""
 
     name: Mapped[str] = field(label="Name", unique=True, in_list=True)
@@ -68,7 +68,9 @@ class Role(Entity, name="role", title="Role", icon="shield", listed=False):
     """Permission to "all", "team", "own", or null for none."""
 
 
-class UserRole(Entity, name="user_role", title="Role of a user", icon="shield-check", listed=False):
+class UserRole(
+    Entity, name="user_role", title="Role of a user", plural="Roles of users", icon="shield-check", listed=False
+):
     """A user has a role, by its name."""
 
     __table_args__ = (UniqueConstraint("user_id", "role"),)

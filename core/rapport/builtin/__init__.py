@@ -2,7 +2,10 @@
 
 BUILTIN: dict[str, str] = {
     "core": "rapport.builtin.nouns",
+    "exchange": "rapport.builtin.exchange",
+    "edition": "rapport.builtin.edition",
     "web": "rapport.builtin.web",
+    "webhooks": "rapport.builtin.webhooks",
     "api": "rapport.builtin.api",
 }
 """Name and module of each, in the order they load."""

@@ -3,26 +3,70 @@
 from __future__ import annotations
 
 from rapport.access import Membership, Role, Team, Token, User, UserRole
-from rapport.contributions import InteractionType, Job, Setting
+from rapport.contributions import Action, Follower, InteractionType, Job, ListFilter, Schedule, Setting, WorkflowAction
 from rapport.customers import ContactPoint, Customer, Relation
+from rapport.customers.retention import COUNT_ACTION, RETENTION_JOB, RETENTION_SCHEDULE, RetentionRule
 from rapport.entities import Entity
+from rapport.files import SWEEP_JOB, SWEEP_SCHEDULE
+from rapport.fit import CustomEntity, CustomField, Layout, Term
 from rapport.hookspecs import hookimpl
-from rapport.interactions import Interaction, Task
+from rapport.interactions import (
+    Attachment,
+    Consent,
+    FrequencyCap,
+    Interaction,
+    Message,
+    MessageFile,
+    Participant,
+    Purpose,
+    QuietHours,
+    Suppression,
+    Task,
+    outbox,
+)
+from rapport.interactions.sending import SEND_JOB
+from rapport.interactions.tasks import finish, reopen
+from rapport.jobs import FORGET_JOB, FORGET_SCHEDULE
 from rapport.mail import MAIL_JOB
-from rapport.workflows import Pipeline, Stage, Transition
+from rapport.schedules import ZONE_SETTING
+from rapport.workflows import Approval, Pipeline, Stage, Transition, Workflow, WorkflowInstance, WorkflowVersion
+from rapport.workflows.actions import ACTIONS, WEBHOOK_JOB
+from rapport.workflows.running import TIMER_JOB, ring
+from rapport.workflows.starting import CLOCK_JOB, follow, strike, wants
 
 
 @hookimpl
 def register_entities() -> list[type[Entity]]:
     return [
-        Customer, ContactPoint, Relation, Interaction, Task, Pipeline, Stage, Transition,
-        User, Team, Membership, Role, UserRole, Token,
+        Customer, ContactPoint, Relation, Interaction, Participant, Attachment, Task, Purpose, Consent, Suppression,
+        FrequencyCap, QuietHours, RetentionRule, Message, MessageFile, Pipeline, Stage, Transition, User, Team,
+        Membership, Role, UserRole, Token, CustomEntity, CustomField, Term, Layout, Workflow, WorkflowVersion,
+        WorkflowInstance, Approval,
     ]  # fmt: skip
 
 
 @hookimpl
 def register_jobs() -> list[Job]:
-    return [MAIL_JOB]
+    return [
+        MAIL_JOB, SWEEP_JOB, SEND_JOB, FORGET_JOB, RETENTION_JOB, WEBHOOK_JOB,
+        Job(TIMER_JOB, "Go on with a workflow", ring),
+        Job(CLOCK_JOB, "Start workflows whose time has come", strike),
+    ]  # fmt: skip
+
+
+@hookimpl
+def register_schedules() -> list[Schedule]:
+    return [SWEEP_SCHEDULE, FORGET_SCHEDULE, RETENTION_SCHEDULE]
+
+
+@hookimpl
+def register_followers() -> list[Follower]:
+    return [Follower("core.workflows", follow, wants)]
+
+
+@hookimpl
+def register_workflow_actions() -> list[WorkflowAction]:
+    return list(ACTIONS)
 
 
 @hookimpl
@@ -36,8 +80,32 @@ def register_interaction_types() -> list[InteractionType]:
 
 
 @hookimpl
+def register_list_filters() -> list[ListFilter]:
+    return [
+        ListFilter("customer", "mine", "Mine", "owner_id = me"),
+        ListFilter("task", "mine", "Mine to do", "owner_id = me and done_at is empty"),
+        ListFilter("task", "overdue", "Overdue", "done_at is empty and due_on < today"),
+        ListFilter("interaction", "mine", "Mine", "owner_id = me"),
+        *outbox.LIST_FILTERS,
+    ]
+
+
+@hookimpl
+def register_actions() -> list[Action]:
+    return [
+        Action("task", "finish", "Done", "circle-check", "task.update", finish, bulk=True, primary=True,
+               applies=lambda task: task.done_at is None),
+        Action("task", "reopen", "Open again", "rotate", "task.update", reopen,
+               applies=lambda task: task.done_at is not None),
+        *outbox.ACTIONS,
+        COUNT_ACTION,
+    ]  # fmt: skip
+
+
+@hookimpl
 def register_settings() -> list[Setting]:
     return [
         Setting("core.name", "Name of the business", default="Rapport"),
+        ZONE_SETTING,
         Setting("core.currency", "Currency", default="EUR", help="The ISO 4217 code amounts are in by default."),
     ]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from rapidfuzz.fuzz import token_sort_ratio
+from rapidfuzz.fuzz import ratio, token_sort_ratio
 from sqlalchemy import or_, select
 
 from rapport.customers.model import ContactPoint, Customer
+from rapport.i18n.catalogs import _
 from rapport.query.fold import fold
 from rapport.records import Reader
 
@@ -60,7 +61,12 @@ def _by_address(reader: Reader, email: str, phone: str) -> list[Match]:
         .limit(20)
     )
     return [
-        Match(row.id, row.name, 99, "the same e-mail" if email and row.email == email else "the same number or address")
+        Match(
+            row.id,
+            row.name,
+            99,
+            _("the same e-mail") if email and row.email == email else _("the same number or address"),
+        )
         for row in rows
     ]
 
@@ -69,20 +75,26 @@ def _by_name(reader: Reader, name: str) -> list[Match]:
     key = fold(name)
     if len(key) < 2:
         return []
-    ids = [record_id for _, record_id, _ in reader.search(name, entities=["customer"], limit=CANDIDATES)]
-    prefix = select(Customer.id).where(Customer.name_key >= key[:3], Customer.name_key < key[:3] + "\U0010ffff")
+    ids = [record_id for _entity, record_id, _title in reader.search(name, entities=["customer"], limit=CANDIDATES)]
+    begins = key.split()[0][:3]
+    prefix = select(Customer.id).where(Customer.name_key >= begins, Customer.name_key < begins + "\U0010ffff")
     rows = reader.session.execute(
         select(Customer.id, Customer.name, Customer.name_key)
         .where(or_(Customer.id.in_(ids), Customer.id.in_(prefix.limit(CANDIDATES))), Customer.archived_at.is_(None))
     )  # fmt: skip
     matches = []
     for row in rows:
-        score = int(token_sort_ratio(key, row.name_key))
+        # Words in any order; and without spaces, which Chinese leaves out and Persian writes in two ways.
+        score = int(max(token_sort_ratio(key, row.name_key), ratio(_joined(key), _joined(row.name_key))))
         if score >= CLOSE:
             matches.append(
-                Match(row.id, row.name, min(score, 95), "the same name" if score == 100 else "a similar name")
+                Match(row.id, row.name, min(score, 95), _("the same name") if score == 100 else _("a similar name"))
             )
     return matches
+
+
+def _joined(key: str) -> str:
+    return "".join(key.split())
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Index
 from sqlalchemy.orm import Mapped
 
+from rapport.config import is_zone
 from rapport.entities import Choice, Entity, Owned, field, ref
 from rapport.errors import Problem
 from rapport.i18n.catalogs import _
@@ -55,6 +56,9 @@ class Customer(Owned, Entity, name="customer", title="Customer", icon="address-b
                                    Choice("fa", "Persian"), Choice("he", "Hebrew"), Choice("zh", "Chinese")],
         default="",
     )  # fmt: skip
+    time_zone: Mapped[str] = field(
+        label="Time zone", default="", help="Such as Europe/Paris: their quiet hours go by it. Empty: the business’s."
+    )
     industry: Mapped[str] = field(label="Industry", default="", section="Organisation")
     source: Mapped[str] = field(label="Source", default="")
     tags: Mapped[tuple[str, ...]] = field(label="Tags", kind="tags", searchable=True, in_list=True)
@@ -62,6 +66,7 @@ class Customer(Owned, Entity, name="customer", title="Customer", icon="address-b
     reference: Mapped[str] = field(
         label="Reference", default="", indexed=True, searchable=True, help="The number another system knows them by."
     )
+    merged_into_id: Mapped[UUID | None] = ref("customer", label="Merged into", readonly=True)
     name_key: Mapped[str] = field(secret=True, readonly=True, default="")
 
     def prepare(self) -> None:
@@ -77,6 +82,8 @@ class Customer(Owned, Entity, name="customer", title="Customer", icon="address-b
             problems.append(Problem("name", _("is missing. Give a name, or a given or family name.")))
         if self.organisation_id is not None and self.organisation_id == self.id:
             problems.append(Problem("organisation_id", _("cannot be the customer itself.")))
+        if self.time_zone and not is_zone(self.time_zone):
+            problems.append(Problem("time_zone", _("is no time zone: write it like Europe/Paris.")))
         return problems
 
 

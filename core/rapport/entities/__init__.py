@@ -1,6 +1,7 @@
 """Entities: what a business keeps records of, each defined once."""
 
-from rapport.entities.base import Entity, EntityMeta, Owned, Staged, entity_class, table_of
+from rapport.entities.base import Entity, EntityMeta, Extension, Link, Owned, Staged, column_of, entity_class, table_of
+from rapport.entities.custom import set_custom
 from rapport.entities.fields import Choice, Field, field, ref
 from rapport.entities.types import utcnow, uuid7
 
@@ -8,12 +9,16 @@ __all__ = [
     "Choice",
     "Entity",
     "EntityMeta",
+    "Extension",
     "Field",
+    "Link",
     "Owned",
     "Staged",
+    "column_of",
     "entity_class",
     "field",
     "ref",
+    "set_custom",
     "table_of",
     "utcnow",
     "uuid7",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import inspect
 import re
@@ -9,20 +10,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, Date, Table, Uuid
-from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Date, Table, UniqueConstraint, Uuid, select, true
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, object_session
 
 from rapport.db.tables import metadata
+from rapport.entities.custom import PREFIX, Custom, custom_value
 from rapport.entities.fields import Field, field, field_of, ref
 from rapport.entities.types import Fixed, Instant, Json, Tags, Words, utcnow, uuid7
 from rapport.errors import Problem
 
+if TYPE_CHECKING:
+    from rapport.access import Actor
+
 NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?")
 ACTIONS = ("read", "create", "update", "delete", "export", "import")
 SYSTEM_FIELDS = ("id", "version", "created_at", "updated_at", "archived_at")
+NO_FIELDS = ("custom",)
+"""Columns that hold fields instead of being one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,28 @@ class EntityMeta:
     listed: bool
     """Whether it has pages of its own in the web."""
     unique_together: tuple[tuple[str, ...], ...] = ()
+    natural_key: tuple[str, ...] = ()
+    """The fields that tell its records apart on every site. What has one is configuration, and editions may fit it."""
+    extends: str = ""
+    """For an `Extension`: the entity whose records it adds fields to."""
+    custom: tuple[Field, ...] = ()
+    """The fields among them that an administrator added."""
+    columns: tuple[str, ...] = ()
+    """What a list shows until somebody chooses otherwise; empty: the fields that are `in_list`."""
+    verbs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """What else than `ACTIONS` may be granted for records of this kind, each with its label: `{"send": "Send"}`."""
+
+    @property
+    def listed_fields(self) -> list[Field]:
+        """The fields a list shows from the start, in order."""
+        if self.columns:
+            return [self.fields[name] for name in self.columns]
+        return [f for f in self.visible if f.in_list]
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """What may be granted to roles."""
+        return (*ACTIONS, *self.verbs)
 
     @property
     def visible(self) -> list[Field]:
@@ -82,7 +111,10 @@ class Entity(DeclarativeBase):
             number: Mapped[str] = field(label="Card number", unique=True, searchable=True)
 
     `name` is "<plugin>.<noun>". `display` names the field that serves as a record's title: the first text field if
-    not given. `listed=False` keeps it out of navigation and pages.
+    not given. `listed=False` keeps it out of navigation and pages. `natural_key=("name",)` says that its records are
+    configuration, told apart by these fields: editions bring them, upgrade them and take them back. `verbs` are
+    what else may be granted than reading, creating and so on: `verbs={"send": "Send"}` makes the permission
+    `<name>.send`.
     """
 
     metadata = metadata
@@ -97,6 +129,8 @@ class Entity(DeclarativeBase):
     created_at: Mapped[dt.datetime] = field(label="Created", kind="instant", readonly=True, default=utcnow)
     updated_at: Mapped[dt.datetime] = field(label="Changed", kind="instant", readonly=True, default=utcnow)
     archived_at: Mapped[dt.datetime | None] = field(label="Archived", kind="instant", readonly=True)
+    custom: Mapped[dict[str, Any] | None] = mapped_column(Custom, default=dict, sort_order=100)
+    """What an administrator's fields hold, by name. Read one as `record.x_size`, write it with `set_custom`."""
 
     def __init_subclass__(
         cls,
@@ -108,6 +142,8 @@ class Entity(DeclarativeBase):
         display: str = "",
         roles: Mapping[str, str] | None = None,
         listed: bool = True,
+        natural_key: Sequence[str] = (),
+        verbs: Mapping[str, str] | None = None,
         **kw: Any,
     ) -> None:
         if not name:  # a mixin or an abstract base of a plugin
@@ -116,6 +152,8 @@ class Entity(DeclarativeBase):
             return
         if not NAME.fullmatch(name):
             raise ValueError(f"'{name}' cannot name an entity. Write <plugin>.<noun> in small letters: loyalty.card.")
+        if unknown := [each for each in natural_key if each not in inspect.get_annotations(cls)]:
+            raise ValueError(f"The natural key of '{name}' names '{unknown[0]}', which is none of its fields.")
         cls.__tablename__ = name.replace(".", "_")
         super().__init_subclass__(**kw)
         # Whose migrations it belongs to.
@@ -133,6 +171,8 @@ class Entity(DeclarativeBase):
             staged=issubclass(cls, Staged),
             roles=MappingProxyType(dict(roles or {})),
             listed=listed,
+            natural_key=tuple(natural_key),
+            verbs=MappingProxyType(dict(verbs or {})),
         )
         KNOWN[name] = cls
 
@@ -158,6 +198,36 @@ class Entity(DeclarativeBase):
         Called in the same transaction, for all records of this kind that were just saved or deleted together.
         """
 
+    @classmethod
+    def is_shared(cls) -> ColumnElement[bool] | None:
+        """Which records are for everybody who may read any of this kind, whoever owns them; None for none."""
+        return None
+
+    @classmethod
+    def row_scope(cls, scope: ColumnElement[bool] | None, actor: Actor, action: str) -> ColumnElement[bool] | None:
+        """The rows within an actor's reach, given those that role, owner and team allow; None: every row.
+
+        For kinds that say more about who sees what: an appointment is seen by those who attend it, and one that is
+        private by nobody else. Use the bare table of another entity in it, as that one's own scope may ask for this.
+        """
+        return scope
+
+    @classmethod
+    def is_configuration(cls) -> ColumnElement[bool]:
+        """Which records of an entity with a natural key are the site's configuration, where not all of them are."""
+        return true()
+
+    if not TYPE_CHECKING:  # what is misspelt in code must still be found
+
+        def __getattr__(self, name: str) -> Any:
+            """A custom field, or one of another plugin's extension, reads like any other; a missing value is None."""
+            if name.startswith(PREFIX):
+                return (self.custom or {}).get(name)
+            if not name.startswith("_") and (place := place_of(self, name)) is not None:
+                row = extension_row(self, place.extension)
+                return None if row is None else getattr(row, place.field.name)
+            raise AttributeError(f"{type(self).__name__} has no attribute '{name}'.")
+
     def __str__(self) -> str:
         return str(getattr(self, self.meta.display) or self.id)
 
@@ -179,9 +249,124 @@ class Staged:
     stage_entered_at: Mapped[dt.datetime] = field(label="In stage since", kind="instant", readonly=True, default=utcnow)
 
 
+class Extension(Entity):
+    """Fields of a plugin for somebody else's entity, in a table of the plugin's own.
+
+        class Delivery(Extension, of="customer", name="papers.delivery", title="Delivery"):
+            route: Mapped[str] = field(label="Route", default="")
+
+    They are shown, filled in, filtered, imported and exported as the customer's, under the plugin's name:
+    `papers_route`. Who may read or change the customer may read or change them. Without the plugin they are gone from
+    everywhere, and kept. A record has its row here once somebody fills one of them in.
+    """
+
+    of_id: Mapped[UUID]
+
+    def __init_subclass__(cls, *, of: str = "", name: str = "", **kw: Any) -> None:
+        if name:
+            cls.of_id = ref(of, label=of.rpartition(".")[2].replace("_", " ").capitalize(), unique=True)
+            cls.__annotations__ = {**inspect.get_annotations(cls), "of_id": Mapped[UUID]}
+            kw.setdefault("listed", False)
+        super().__init_subclass__(name=name, **kw)
+        if name:
+            cls.meta = replace(cls.meta, extends=of)
+
+
+class Link(Entity):
+    """Two kinds of records that belong together, many to many, each pair once.
+
+        class Favourite(Link, between=("customer", "products.product"), name="tastes.favourite", title="Favourite"):
+            since: Mapped[dt.date | None] = field(label="Since")
+
+    It is a record like any other: both sides show it on their pages, and merging either side keeps one of each pair.
+    """
+
+    def __init_subclass__(cls, *, between: tuple[str, str] | None = None, name: str = "", **kw: Any) -> None:
+        if between is not None:
+            left, right = (each.rpartition(".")[2] for each in between)
+            names = (f"{left}_id", f"{right}_id" if right != left else "other_id")
+            for attribute, target in zip(names, between, strict=True):
+                setattr(cls, attribute, ref(target, in_list=True))
+            ends = dict.fromkeys(names, Mapped[UUID])
+            cls.__annotations__ = {**ends, **inspect.get_annotations(cls)}
+            cls.__table_args__ = (UniqueConstraint(*names), *getattr(cls, "__table_args__", ()))
+            kw.setdefault("listed", False)
+        super().__init_subclass__(name=name, **kw)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a field that is shown as another entity's is kept: in a field of an extension."""
+
+    extension: type[Extension]
+    field: Field
+
+
+def plugin_of(entity: str) -> str:
+    """The plugin in an entity's name."""
+    return entity.partition(".")[0]
+
+
+def extension_fields(extension: type[Extension]) -> dict[str, tuple[Field, Place]]:
+    """The fields of an extension as its base has them, by the name they have there."""
+    meta = extension.meta
+    own = [f for f in meta.fields.values() if f.name not in {*SYSTEM_FIELDS, "of_id"} and not f.secret]
+    return {
+        f"{plugin_of(meta.name)}_{f.name}": (
+            replace(f, name=f"{plugin_of(meta.name)}_{f.name}", extension=meta.name, section=f.section or meta.title,
+                    nullable=True, unique=False, indexed=False, searchable=False),
+            Place(extension, f),
+        )
+        for f in own
+    }  # fmt: skip
+
+
+def place_of(record: Entity, name: str) -> Place | None:
+    """Where a field of a record is kept, if an active plugin's extension keeps it."""
+    places: Mapping[str, Place] | None = vars(record).get("_places")
+    if places is None:
+        session = object_session(record)
+        places = {} if session is None else session.info.get("extended", {}).get(record.meta.name, {})
+    return places.get(name)
+
+
+def extension_row(record: Entity, extension: type[Extension]) -> Extension | None:
+    """A record's row in an extension, read when first asked for; None while nobody filled anything in."""
+    rows: dict[str, Extension | None] = vars(record).setdefault("_extensions", {})
+    if extension.meta.name not in rows:
+        session = object_session(record)
+        if session is None:
+            return None
+        # Who has the record may have what belongs to it.
+        found = session.scalars(
+            select(extension).where(extension.of_id == record.id), execution_options={"rapport_scoped": True}
+        )
+        rows[extension.meta.name] = found.one_or_none()
+    return rows[extension.meta.name]
+
+
+def read_extensions(session: Any, records: Sequence[Entity]) -> None:
+    """Read the rows of many records of one kind at once, instead of one by one when they are asked for."""
+    if not records:
+        return
+    places: Mapping[str, Place] = session.info.get("extended", {}).get(records[0].meta.name, {})
+    for extension in dict.fromkeys(place.extension for place in places.values()):
+        ids = [record.id for record in records]
+        found = session.scalars(
+            select(extension).where(extension.of_id.in_(ids)), execution_options={"rapport_scoped": True}
+        )
+        rows = {row.of_id: row for row in found}
+        for record in records:
+            vars(record).setdefault("_extensions", {})[extension.meta.name] = rows.get(record.id)
+
+
 def _fields_of(cls: type[Entity]) -> dict[str, Field]:
     """Own fields first, in the order written; then those of Owned and Staged; then the system's."""
-    columns = {attribute.key: attribute.columns[0] for attribute in cls.__mapper__.column_attrs}
+    columns = {
+        attribute.key: attribute.columns[0]
+        for attribute in cls.__mapper__.column_attrs
+        if attribute.key not in NO_FIELDS
+    }
     for column in columns.values():
         for key in column.foreign_keys:
             if key.ondelete is None:  # part of the other, or merely pointing at it
@@ -207,9 +392,26 @@ def table_of(entity: type[Entity]) -> Table:
     return entity.__table__
 
 
+def column_of(entity: Any, field: Field) -> ColumnElement[Any]:
+    """A field of an entity (or of an alias of it) as an expression, wherever its values are kept."""
+    if field.custom:
+        return custom_value(entity.custom, field.name, field.kind)
+    if field.extension:
+        extension: Any = entity_class(field.extension)
+        inner = getattr(extension, field.name.removeprefix(f"{plugin_of(field.extension)}_"))
+        return select(inner).where(extension.of_id == entity.id).scalar_subquery()
+    column: ColumnElement[Any] = getattr(entity, field.name)
+    return column
+
+
 def entity_class(name: str) -> type[Entity]:
     """The class behind an entity's name; LookupError when no loaded plugin defines it."""
     try:
         return KNOWN[name]
     except KeyError:
         raise LookupError(f"There is no entity '{name}' in this process.") from None
+
+
+def meta_of(name: str) -> EntityMeta:
+    """What the class behind an entity's name says of it, before a site fits it."""
+    return entity_class(name).meta

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Boolean, Date, ForeignKey, Integer, Uuid
 from sqlalchemy.orm import mapped_column
 
-from rapport.entities.types import MAX_DECIMAL, Fixed, Instant, Json, Tags, Words
+from rapport.entities.types import MAX_DECIMAL, Fixed, Instant, Json, Tags, Words, decimal_text, instant_text
 from rapport.i18n.catalogs import _
 
 MAX_TEXT = 500
@@ -34,7 +34,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of an entity as everything else reads it. Made from the model; nobody writes it by hand."""
+    """One field of an entity as everything else reads it. Made from the model; by hand only for forms and reports."""
 
     name: str
     label: str
@@ -61,11 +61,17 @@ class Field:
     max_length: int = MAX_TEXT
     aliases: tuple[str, ...] = ()
     """Other names a column may have in an imported file."""
+    custom: bool = False
+    """Added by an administrator; kept in the record's column `custom`."""
+    extension: str = ""
+    """Brought by a plugin for somebody else's entity: the name of the `Extension` that keeps it."""
+    hidden: bool = False
+    """Left out of forms and record pages, by the layout or as it is for programs; everywhere else it is as ever."""
 
     def load(self, value: Any) -> Any:
         """Turn input into the stored value. Raises ValueError with a text that continues the field's label."""
         if value is None or value == "":
-            if self.required and not (self.default is not None or self.nullable):
+            if self.required:
                 raise ValueError("is missing.")
             return None if self.nullable else empty_value(self)
         return KINDS[self.kind].load(value, self)
@@ -254,26 +260,16 @@ def _kind_of(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def _iso_z(value: dt.datetime) -> str:
-    return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
-
-
-def _decimal_text(value: Decimal) -> str:
-    """At least two places, at most four: 1234.50, 0.1234."""
-    text = f"{value:.4f}"
-    return text[:-2] if text.endswith("00") else text.rstrip("0")
-
-
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
         Kind("text", Words.copy, _text, None, {"type": "string"}),
         Kind("longtext", Words.copy, _long_text, None, {"type": "string"}),
         Kind("integer", BigInteger, _integer, None, {"type": "integer"}),
-        Kind("decimal", Fixed, _decimal, _decimal_text, {"type": "string", "format": "decimal"}),
-        Kind("money", Fixed, _decimal, _decimal_text, {"type": "string", "format": "decimal"}),
+        Kind("decimal", Fixed, _decimal, decimal_text, {"type": "string", "format": "decimal"}),
+        Kind("money", Fixed, _decimal, decimal_text, {"type": "string", "format": "decimal"}),
         Kind("date", Date, _date, dt.date.isoformat, {"type": "string", "format": "date"}),
-        Kind("instant", Instant, _instant, _iso_z, {"type": "string", "format": "date-time"}),
+        Kind("instant", Instant, _instant, instant_text, {"type": "string", "format": "date-time"}),
         Kind("choice", Words.copy, _choice, None, {"type": "string"}),
         Kind("flag", Boolean, _flag, None, {"type": "boolean"}),
         Kind("reference", Uuid, _reference, str, {"type": "string", "format": "uuid"}),
@@ -313,6 +309,7 @@ def field(
     in_list: bool = False,
     max_length: int = MAX_TEXT,
     aliases: Iterable[str] = (),
+    hidden: bool = False,
 ) -> Any:
     """Declare a field beside its type: `points: Mapped[int] = field(label="Points", default=0)`.
 
@@ -336,8 +333,12 @@ def field(
         "in_list": in_list,
         "max_length": max_length,
         "aliases": tuple(aliases),
+        "hidden": hidden,
     }
     arguments: list[Any] = [] if kind is None else [KINDS[kind].column()]
+    if kind == "file":  # while a record holds it, a file cannot go
+        arguments.append(ForeignKey("stored_file.id", ondelete="RESTRICT"))
+        indexed = True
     return mapped_column(
         *arguments, default=default, unique=unique or None, index=(indexed and not unique) or None,
         info={_INFO: options},
@@ -356,11 +357,13 @@ def ref(
     in_list: bool = False,
     default: Any = None,
     aliases: Iterable[str] = (),
+    hidden: bool = False,
 ) -> Any:
     """Point at another entity by name: `customer_id: Mapped[UUID] = ref("customer")`.
 
     A required reference makes the record part of the other: who may not see that one does not see this one, and the
-    database deletes it along. An optional one is emptied instead. `on_delete="restrict"` forbids the deletion.
+    database deletes it along. An optional one is emptied instead. `on_delete="restrict"` forbids the deletion. What is
+    `hidden` is on no form and no page, and the other's page does not list what points at it.
     """
     options = {
         "label": label or target.rpartition(".")[2].replace("_", " ").capitalize(),
@@ -372,6 +375,7 @@ def ref(
         "in_list": in_list,
         "on_delete": on_delete,
         "aliases": tuple(aliases),
+        "hidden": hidden,
     }
     key = ForeignKey(f"{target.replace('.', '_')}.id", ondelete=on_delete)
     return mapped_column(Uuid, key, index=True, unique=unique or None, default=default, info={_INFO: options})

@@ -21,6 +21,16 @@ MAX_DECIMAL = Decimal(2**63 - 1) / _FACTOR
 """About 922 trillion: the largest amount that fits."""
 
 
+def to_whole(value: Any) -> int:
+    """A decimal number as so many ten-thousandths."""
+    return int((Decimal(value) * _FACTOR).to_integral_value(ROUND_HALF_EVEN))
+
+
+def from_whole(value: Any) -> Decimal:
+    """The decimal number behind so many ten-thousandths."""
+    return Decimal(int(value)).scaleb(-SCALE)
+
+
 class Fixed(TypeDecorator[Decimal]):
     """A decimal number with four places, kept as a whole number: SQLite has no exact decimals of its own."""
 
@@ -28,10 +38,10 @@ class Fixed(TypeDecorator[Decimal]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:
-        return None if value is None else int((Decimal(value) * _FACTOR).to_integral_value(ROUND_HALF_EVEN))
+        return None if value is None else to_whole(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
-        return None if value is None else Decimal(int(value)).scaleb(-SCALE)
+        return None if value is None else from_whole(value)
 
 
 class Instant(TypeDecorator[dt.datetime]):
@@ -82,6 +92,18 @@ Json = JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True),
 # Codepoint order on both: SQLite compares bytes, PostgreSQL would ask the server's locale.
 Words = Text().with_variant(Text(collation="C"), "postgresql")
 """Text, compared the same way on both databases."""
+
+
+def instant_text(value: dt.datetime) -> str:
+    """A moment as JSON has it: 2026-11-23T14:00:00Z."""
+    return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+def decimal_text(value: Decimal) -> str:
+    """At least two places, at most four: 1234.50, 0.1234."""
+    text = f"{value:.4f}"
+    return text[:-2] if text.endswith("00") else text.rstrip("0")
+
 
 _last = 0
 _lock = threading.Lock()

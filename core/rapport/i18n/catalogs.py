@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from types import MappingProxyType
 from typing import Any, Literal
+
+from rapport.i18n.characters import persian_digits
 
 Catalog = Mapping[str, tuple[str, ...]]
 """Translations by message; a message with a context is filed under both."""
@@ -56,6 +59,7 @@ def direction(lang: str) -> Literal["ltr", "rtl"]:
     return LANGUAGES[lang].direction
 
 
+@functools.lru_cache(maxsize=256)
 def negotiate(accept_header: str | None, preferred: str | None = None) -> str:
     """The language to answer in: what the person has chosen, else what their browser asks for, else English."""
     if preferred in LANGUAGES:
@@ -101,10 +105,11 @@ class Texts:
 
     def _counted(self, key: str, singular: str, plural: str, n: int, values: dict[str, Any]) -> str:
         forms = self._messages.get(key)
+        values = {"num": persian_digits(str(n)) if self.lang == "fa" else n, **values}
         if forms is None:
-            return _filled(singular if n == 1 else plural, {"num": n, **values})
+            return _filled(singular if n == 1 else plural, values)
         which = int(LANGUAGES[self.lang].plural(abs(n)))
-        return _filled(forms[min(which, len(forms) - 1)], {"num": n, **values})
+        return _filled(forms[min(which, len(forms) - 1)], values)
 
 
 def _filled(text: str, values: Mapping[str, Any]) -> str:
@@ -112,19 +117,23 @@ def _filled(text: str, values: Mapping[str, Any]) -> str:
 
 
 @functools.cache
-def texts_for(lang: str, packages: tuple[str, ...] = ()) -> Texts:
+def texts_for(lang: str, packages: tuple[str, ...] = (), terms: tuple[tuple[str, str], ...] = ()) -> Texts:
     """The core's texts and those of plugins, given as import names in the order they are loaded.
 
-    What the core already says is said the same way everywhere: a plugin's catalogue only adds its own messages.
+    What the core already says is said the same way everywhere: a plugin's catalogue only adds its own messages. Only
+    the business itself has another word for things: `terms`, English text and what is said instead.
     """
     if lang not in LANGUAGES:
         raise ValueError(f"Rapport does not speak '{lang}'. It speaks {', '.join(LANGUAGES)}.")
-    return Texts(lang, [catalog_of(package, lang) for package in ("rapport", *packages)])
+    own: Catalog = {text: (said,) for text, said in terms}
+    return Texts(lang, [own, *(catalog_of(package, lang) for package in ("rapport", *packages))])
 
 
 @functools.cache
 def catalog_of(package: str, lang: str) -> Catalog:
     """What a package brings along in `translations/<lang>.po`; nothing when it has no such file."""
+    if importlib.util.find_spec(package).submodule_search_locations is None:  # type: ignore[union-attr]  # it is loaded
+        return {}  # a plugin of one file
     return read_catalog(importlib.resources.files(package) / "translations" / f"{lang}.po")
 
 
@@ -156,9 +165,9 @@ def current_texts() -> Texts:
 
 
 @contextmanager
-def use_language(lang: str, packages: Sequence[str] = ()) -> Iterator[Texts]:
+def use_language(lang: str, packages: Sequence[str] = (), terms: Sequence[tuple[str, str]] = ()) -> Iterator[Texts]:
     """Speak a language for a while: around a request, a job, a letter to one customer."""
-    texts = texts_for(lang, tuple(packages))
+    texts = texts_for(lang, tuple(packages), tuple(terms))
     token = _current.set(texts)
     try:
         yield texts

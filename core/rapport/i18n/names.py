@@ -46,6 +46,8 @@ def full_name(given: str, family: str, lang: str = "") -> str:
     given, family = given.strip(), family.strip()
     if not given or not family:
         return given or family
+    if given.isascii() and family.isascii() and lang != "zh":
+        return f"{given} {family}"  # most of a long list, without looking at letters
     scripts = {script_of(given), script_of(family)}
     if scripts <= _FAMILY_FIRST or (scripts == {"other"} and lang == "zh"):
         return family + given

@@ -20,20 +20,20 @@ MAX_URL = 2000
 
 # What nearly every address looks like; anything else takes the long way.
 _PLAIN_EMAIL = re.compile(
-    r"[A-Za-z0-9_%+-]+(?:\.[A-Za-z0-9_%+-]+)*@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", re.ASCII
+    r"[a-z0-9_%+-]+(?:\.[a-z0-9_%+-]+)*@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", re.ASCII
 )
 _LOCAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*")
 
 
 def normalise_email(text: str) -> str:
-    """An address with its domain in small letters. What stands before the @ is kept: only its owner knows its case."""
+    """An address in small letters: people type one both ways, and no server in use tells the two apart."""
     if len(text) <= 64 and _PLAIN_EMAIL.fullmatch(text):
         return text
     address = without_marks(text).strip()
     if address[:7].lower() == "mailto:":
         address = address[7:]
     local, at, domain = address.rpartition("@")
-    domain = unicodedata.normalize("NFC", domain).lower()
+    local, domain = local.lower(), unicodedata.normalize("NFC", domain).lower()
     if not at or not _LOCAL.fullmatch(local) or not _is_domain(domain):
         raise ValueError(_("is not an e-mail address: write it like name@example.com."))
     if len(local) > 64 or len(local) + 1 + len(domain) > MAX_EMAIL:

@@ -6,13 +6,13 @@ import calendar
 import datetime as dt
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from rapport.entities.base import EntityMeta, entity_class
+from rapport.entities.base import EntityMeta, meta_of
 from rapport.entities.fields import ADDRESS_PARTS, KINDS, Field
 from rapport.query.tree import (
     MAX_HOPS,
@@ -74,9 +74,9 @@ class Bound:
     negated: bool = False
 
 
-def check(filter: Filter, meta: EntityMeta) -> Filter:
+def check(filter: Filter, meta: EntityMeta, meta_of: Callable[[str], EntityMeta] = meta_of) -> Filter:
     """The same filter, if it fits the entity; Invalid otherwise. For keeping a view or a rule that runs later."""
-    somewhen = FilterContext(now=dt.datetime(2000, 1, 1, tzinfo=dt.UTC), today=dt.date(2000, 1, 1))
+    somewhen = FilterContext(now=dt.datetime(2000, 1, 1, tzinfo=dt.UTC), today=dt.date(2000, 1, 1), meta_of=meta_of)
     for condition in conditions(bounded(filter)):
         bind(condition, meta, somewhen)
     return filter
@@ -84,7 +84,7 @@ def check(filter: Filter, meta: EntityMeta) -> Filter:
 
 def bind(condition: Compare, meta: EntityMeta, context: FilterContext) -> Bound:
     """Check one condition against the entity and say it in plain tests. Raises Invalid with the reason."""
-    place = _find(condition, meta)
+    place = _find(condition, meta, context)
     name, op = ".".join(condition.path), condition.op
     if op not in _ALLOWED.get(place.kind, ()):
         raise problem(_not_allowed(name, place, op), condition.at)
@@ -108,7 +108,7 @@ def _not_allowed(name: str, place: Place, op: str) -> str:
 # Finding the field ---------------------------------------------------------------------------------------------------
 
 
-def _find(condition: Compare, meta: EntityMeta) -> Place:
+def _find(condition: Compare, meta: EntityMeta, context: FilterContext) -> Place:
     hops: list[Field] = []
     *references, last = condition.path
     for position, name in enumerate(references):
@@ -124,7 +124,7 @@ def _find(condition: Compare, meta: EntityMeta) -> Place:
         if len(hops) == MAX_HOPS:
             raise problem(f"a path leads over at most {MAX_HOPS} references.", condition.at)
         hops.append(reference)
-        meta = _meta_of(reference.target, condition)
+        meta = _meta_of(reference.target, condition, context)
     found = visible(meta).get(last)
     if found is None:
         raise problem(_unknown(meta.name, "field", last, list(visible(meta))), condition.at)
@@ -142,9 +142,9 @@ def key_of(field: Field, meta: EntityMeta) -> Field | None:
     return key if key is not None and key.secret and key.readonly and key.kind == field.kind == "text" else None
 
 
-def _meta_of(entity: str, condition: Compare) -> EntityMeta:
+def _meta_of(entity: str, condition: Compare, context: FilterContext) -> EntityMeta:
     try:
-        return entity_class(entity).meta
+        return context.meta_of(entity)
     except LookupError:
         raise problem(f"the module of {entity} is switched off.", condition.at) from None
 
@@ -269,6 +269,21 @@ def _start_of(day: dt.date, context: FilterContext) -> dt.datetime:
         return dt.datetime.combine(day, dt.time.min, tzinfo=context.zone).astimezone(dt.UTC)
     except OverflowError:  # the first or last day of the calendar
         return dt.datetime.combine(day, dt.time.min, tzinfo=dt.UTC)
+
+
+MOMENTS = ("today", "now")
+
+
+def moment_of(value: Value, kind: str, context: FilterContext) -> dt.date | dt.datetime:
+    """What `today + 30 days` means as the value of a field of this kind; Invalid for anything else."""
+    if not isinstance(value, Moment):
+        raise problem("is no moment. Write today + 30 days.")
+    if value.base == "now" and kind == "date":
+        raise problem("is a date. Write today, not now.")
+    if value.base == "now":
+        return _shift(context.now, value.shifts)
+    found: dt.date | dt.datetime = _days(_shift(context.today, value.shifts), None, kind, context)[0]
+    return found
 
 
 def _shift(moment: D, shifts: Sequence[tuple[int, Unit]]) -> D:

@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, false, func, literal, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from rapport.entities.base import Entity, EntityMeta
+from rapport.entities.base import Entity, EntityMeta, column_of
+from rapport.entities.custom import custom_missing
 from rapport.entities.fields import KINDS, Field
 from rapport.errors import Invalid, Problem
 from rapport.query.bind import TEXTS, key_of
@@ -75,10 +76,10 @@ def apply_paging(
 
     The values of the sort keys are added as last columns of each row, for `make_page`.
     """
-    columns = [_column(entity, key) for key in keys]
+    columns = [column_of(entity, key.field) for key in keys]
     if cursor:
         statement = statement.where(_after(columns, keys, _read_cursor(cursor, entity, keys)))
-    order = [_ordered(column, key) for column, key in zip(columns, keys, strict=True)]
+    order = [part for column, key in zip(columns, keys, strict=True) for part in _ordered(column, key)]
     shown = [column.label(f"sort_key_{n}") for n, column in enumerate(columns)]
     return statement.add_columns(*shown).order_by(None).order_by(*order).limit(limit + 1)
 
@@ -101,16 +102,14 @@ def bounded_count(session: Session, statement: Select[Any], cap: int = 10_000) -
 # Order ---------------------------------------------------------------------------------------------------------------
 
 
-def _column(entity: Any, key: SortKey) -> ColumnElement[Any]:
-    column: ColumnElement[Any] = getattr(entity, key.field.name)
-    return column
-
-
-def _ordered(column: ColumnElement[Any], key: SortKey) -> ColumnElement[Any]:
+def _ordered(column: ColumnElement[Any], key: SortKey) -> list[ColumnElement[Any]]:
     ordered = column.desc() if key.descending else column.asc()
     if not key.field.nullable:
-        return ordered  # said without NULLS, so that an index can serve it
-    return ordered.nulls_first() if key.descending else ordered.nulls_last()
+        return [ordered]  # said without NULLS, so that an index can serve it
+    if key.field.custom:  # most records may lack it: said as its index has it
+        missing = custom_missing(column)
+        return [missing.desc() if key.descending else missing.asc(), ordered]
+    return [ordered.nulls_first() if key.descending else ordered.nulls_last()]
 
 
 def _after(

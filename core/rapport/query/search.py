@@ -71,6 +71,9 @@ search_document = Table(
 _SEARCH_INDEX = table("search_index", column("rowid", Integer), column("words", Text))
 
 
+_LAST = select(func.max(search_document.c.id))
+
+
 def _run_on(dialect: str, moment: str, statement: str) -> None:
     ddl = DDL(statement)  # type: ignore[no-untyped-call]  # SQLAlchemy leaves its arguments untyped
     event.listen(search_document, moment, ddl.execute_if(dialect=dialect))
@@ -98,12 +101,18 @@ Document = tuple[str, UUID, str]
 Key = tuple[str, UUID]
 
 
-def index_documents(connection: Connection, documents: Iterable[Document]) -> None:
-    """Make records findable by these texts, new or changed: (entity, record id, text). The first line is the title."""
+def index_documents(connection: Connection, documents: Iterable[Document], *, new: bool = False) -> None:
+    """Make records findable by these texts, new or changed: (entity, record id, text). The first line is the title.
+
+    Say `new` when all of them were created just now: then nobody looks for what they replace.
+    """
     latest = {(entity, record_id): text for entity, record_id, text in documents}
-    write = _index_on_sqlite if connection.dialect.name == "sqlite" else _index_on_postgresql
     for keys in _chunks(list(latest)):
-        write(connection, {key: normalise(latest[key][:MAX_DOCUMENT]) for key in keys})
+        texts = {key: normalise(latest[key][:MAX_DOCUMENT]) for key in keys}
+        if connection.dialect.name == "sqlite":
+            _index_on_sqlite(connection, texts, {} if new else _known_ids(connection, keys))
+        else:
+            _index_on_postgresql(connection, texts)
 
 
 def forget_documents(connection: Connection, records: Iterable[Key]) -> None:
@@ -111,6 +120,15 @@ def forget_documents(connection: Connection, records: Iterable[Key]) -> None:
     for keys in _chunks(list(records)):
         if known := list(_known_ids(connection, keys).values()):
             _delete(connection, search_document.c.id.in_(known))
+
+
+def forget_words(connection: Connection) -> None:
+    """Make sure that no word of a document that was taken out can be read from the index any more. Takes a while.
+
+    SQLite's index only notes that a document is gone, and drops its words when it next joins its parts.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("INSERT INTO search_index (search_index) VALUES ('optimize')")
 
 
 def forget_entities(connection: Connection, entities: Iterable[str]) -> None:
@@ -139,10 +157,9 @@ def _known_ids(connection: Connection, keys: Sequence[Key]) -> dict[Key, int]:
 # second.
 
 
-def _index_on_sqlite(connection: Connection, texts: Mapping[Key, str]) -> None:
-    known = _known_ids(connection, list(texts))
+def _index_on_sqlite(connection: Connection, texts: Mapping[Key, str], known: Mapping[Key, int]) -> None:
     # There is one writer at a time, so the next free ids are ours.
-    new = itertools.count((connection.scalar(select(func.max(search_document.c.id))) or 0) + 1)
+    new = itertools.count((connection.scalar(_LAST) or 0) + 1)
     documents, words = [], []
     for key, plain in texts.items():
         row = known[key] if key in known else next(new)
@@ -211,6 +228,20 @@ def search_ids(
         .limit(limit - len(found))
     )
     return found + [(row[0], row[1]) for row in connection.execute(rest)]
+
+
+def has_words(dialect: str, query: str, entity: str, record_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+    """A condition: the record that a statement is at has every word of the query. For statements that look at few."""
+    ways = query_ways(query)
+    if not ways:
+        return true()
+    document = search_document.c
+    found = select(document.id).where(document.entity == entity, document.record_id == record_id)
+    if dialect == "sqlite":
+        matching = _SEARCH_INDEX.c.words.match(_sqlite_query(ways))
+        return found.join(_SEARCH_INDEX, _SEARCH_INDEX.c.rowid == document.id).where(matching).exists()
+    wanted = cast(literal(_postgresql_query(ways), Text), TSQUERY)
+    return found.where(document.words.op("@@", is_comparison=True)(wanted)).exists()
 
 
 def _candidates(dialect: str, ways: Ways) -> Select[Any]:

@@ -24,7 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from rapport.entities.base import Entity, entity_class
+from rapport.entities.base import Entity, column_of, entity_class
+from rapport.entities.custom import custom_missing
 from rapport.entities.fields import Field
 from rapport.query.bind import TEXTS, Place, TestOp, bind, key_of
 from rapport.query.fold import fold, folded
@@ -49,7 +50,7 @@ def _compile(filter: Filter, entity: type[Entity], context: FilterContext) -> Co
         case Not(part):
             return _not(_compile(part, entity, context))
         case Compare():
-            bound = bind(filter, entity.meta, context)
+            bound = bind(filter, context.meta_of(entity.meta.name), context)
             met = _at(bound.place, 0, entity, bound.groups)
             return _not(met) if bound.negated else met
 
@@ -65,7 +66,7 @@ def _at(place: Place, hop: int, entity: Any, groups: Any) -> ColumnElement[bool]
         assert reference.target is not None
         target = _behind(entity_class(reference.target), hop)
         behind = select(target.id).where(_at(place, hop + 1, target, groups))
-        return _column(entity, reference.name).in_(behind)
+        return column_of(entity, reference).in_(behind)
     return or_(false(), *(and_(*(_test(op, value, entity, place) for op, value in group)) for group in groups))
 
 
@@ -75,11 +76,6 @@ def _behind(entity: type[Entity], hop: int) -> Any:
     return aliased(entity)
 
 
-def _column(entity: Any, name: str) -> ColumnElement[Any]:
-    column: ColumnElement[Any] = getattr(entity, name)
-    return column
-
-
 _ESCAPE = "/"
 _ORDER: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "eq": operator.eq, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
@@ -87,21 +83,31 @@ _ORDER: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
 
 
 def _test(op: TestOp, value: Any, entity: Any, place: Place) -> ColumnElement[bool]:
-    column, field = _column(entity, place.field.name), place.field
+    column, field = column_of(entity, place.field), place.field
     if place.part:
         column = column[place.part].as_string()
     if op == "filled":
         return _filled(column, "text" if place.part else field.kind)
     if op == "in":
-        return column.in_([_value(one, field) for one in value])
+        return _there(column, field, column.in_([_value(one, field) for one in value]))
     if op in _ORDER:
-        return _ORDER[op](column, _value(value, field))
+        return _there(column, field, _ORDER[op](column, _value(value, field)))
     if op == "has":
         tag = _escaped(fold("\n" + value + "\n"))
         return folded(type_coerce(column, Text)).like(f"%{tag}%", escape=_ESCAPE)
     text = _folded(entity, field, column)
     look = {"contains": ("%", "%"), "starts": ("", "%"), "ends": ("%", "")}[op]
     return text.like(_escaped(fold(value)).join(look), escape=_ESCAPE)
+
+
+def _there(column: ColumnElement[Any], field: Field, met: ColumnElement[bool]) -> ColumnElement[bool]:
+    """A comparison with a custom field, said so that its index serves it.
+
+    Not one with a choice or a yes or no: many records have the same, and SQLite had better walk along the order.
+    """
+    if not field.custom or field.kind in {"choice", "flag"}:
+        return met
+    return and_(custom_missing(column).is_(false()), met)
 
 
 def _escaped(text: str) -> str:
@@ -116,7 +122,7 @@ def _value(value: Any, field: Field) -> Any:
 def _folded(entity: Any, field: Field, column: ColumnElement[Any]) -> ColumnElement[str]:
     """The text as `fold` gives it; from the sibling column that keeps it, where there is one."""
     key = key_of(field, inspect(entity).mapper.class_.meta)
-    return folded(column) if key is None else _column(entity, key.name)
+    return folded(column) if key is None else column_of(entity, key)
 
 
 def _filled(column: ColumnElement[Any], kind: str) -> ColumnElement[bool]:

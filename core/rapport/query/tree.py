@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
+from rapport.entities.base import EntityMeta, meta_of
 from rapport.errors import Invalid, Problem
 
 MAX_TEXT = 4_000
@@ -95,6 +96,8 @@ class FilterContext:
     today: dt.date
     user_id: UUID | None = None
     zone: dt.tzinfo = dt.UTC
+    meta_of: Callable[[str], EntityMeta] = meta_of
+    """What is known of a kind of record: a site knows of more fields than the class behind it."""
 
 
 def problem(message: str, at: int | None = None) -> Invalid:

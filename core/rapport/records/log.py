@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Table, Text, UniqueConstraint, Uuid, func, select
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    Row,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    select,
+)
 
 from rapport.db.tables import metadata
 from rapport.entities.types import Instant, Json
@@ -27,10 +46,36 @@ change_log = Table(
     Column("changes", Json, nullable=False),
     # Changes that belong together and can be undone together: an import, a merge, a bulk edit
     Column("batch_id", Uuid),
+    # How many answers to other changes led here: who follows the log can tell a loop by it
+    Column("depth", Integer, nullable=False, default=0, server_default="0"),
     Index("ix_change_log_record", "entity", "record_id", "seq"),
     Index("ix_change_log_batch_id", "batch_id", "seq"),
     sqlite_autoincrement=True,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One entry of the log, as those who follow it get to see it."""
+
+    seq: int
+    at: dt.datetime
+    actor_id: UUID | None
+    actor: str
+    via: str
+    entity: str
+    record_id: UUID
+    action: str
+    version: int
+    changes: Mapping[str, Sequence[Any]]
+    batch_id: UUID | None
+    depth: int
+
+
+def logged(row: Row[Any]) -> Logged:
+    """A row of the log as that."""
+    return Logged(**row._mapping)
+
 
 delivery_table = Table(
     "delivery",

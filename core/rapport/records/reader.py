@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
@@ -13,8 +13,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, select
 
 from rapport.access import Actor, row_scope
-from rapport.entities import Entity, EntityMeta, Field, table_of, utcnow
-from rapport.errors import Invalid, NotFound, Problem
+from rapport.db.engine import BORROWER, spoilt, standing
+from rapport.entities import Entity, EntityMeta, Field, column_of, table_of, utcnow
+from rapport.entities.base import read_extensions
+from rapport.errors import Invalid, NotFound, PluginError, Problem
+from rapport.hooks import Lent
 from rapport.query.filter import Filter, FilterContext, parse
 from rapport.query.paging import Page, apply_paging, bounded_count, make_page, parse_sort
 from rapport.query.search import search_ids
@@ -29,7 +32,7 @@ MAX_LIMIT = 200
 DEFAULT_LIMIT = 50
 
 
-class Reader:
+class Reader(Lent):
     """What one actor may read, in one read-only transaction. Use it as a context manager.
 
         with site.read(actor) as reader:
@@ -44,6 +47,7 @@ class Reader:
         self._session = session
         self._borrowed = session is not None
         self._connection: Connection | None = None
+        self._borrower = ""
 
     def __enter__(self) -> Self:
         return self
@@ -51,7 +55,12 @@ class Reader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._borrowed:
+        if not self._borrower:  # a plugin that works with it must not
+            self.close()
+
+    def close(self) -> None:
+        """Give the connection back. A reader within a unit of work leaves that to the unit."""
+        if self._borrowed or self._borrower:
             return
         if self._session is not None:
             self._session.close()
@@ -63,7 +72,46 @@ class Reader:
         """The guarded session, for statements over several entities. Made when first asked for."""
         if self._session is None:
             self._session = ScopedSession(self._own_connection(), self.actor, self.site.entities)
+            self._session.borrower = self._borrower
+            self._session.info["extended"] = self.site.extended
         return self._session
+
+    @contextmanager
+    def lend(self, borrower: str, *, undo: bool = False) -> Iterator[None]:
+        """A plugin reads with it within the block. What it spoils is replaced, so that those after it can go on."""
+        if self._borrowed:
+            with self.session.lend(borrower, undo=undo):
+                yield
+            return
+        connection = self._own_connection()
+        info, before = connection.info, standing(connection)
+        self._hand_to(borrower, info)
+        try:
+            yield
+        finally:
+            self._hand_to("", info)
+            if harmed := spoilt(connection, before):
+                self.replace()
+        if harmed:
+            raise PluginError(f"{borrower} ended the transaction it reads in, or broke it by an error that it caught.")
+
+    def _hand_to(self, borrower: str, info: dict[Any, Any]) -> None:
+        self._borrower = borrower
+        if self._session is not None:
+            self._session.borrower = borrower
+        info.pop(BORROWER, None)
+        if borrower:
+            info[BORROWER] = borrower
+
+    def replace(self) -> None:
+        """Go on with a new connection, and never use the present one again."""
+        if self._borrowed:
+            self.session.replace()
+            return
+        connection, self._connection, self._session = self._connection, None, None
+        if connection is not None and not connection.closed:
+            connection.invalidate()
+            connection.close()
 
     def _own_connection(self) -> Connection:
         """The one connection of this reader. What goes to it directly has been scoped by hand, in this class."""
@@ -73,11 +121,25 @@ class Reader:
             self._connection = self.site.db.reading.connect()
         return self._connection
 
+    def recover(self) -> None:
+        """Begin anew after something failed on the way: what PostgreSQL refuses ends the transaction for all after it.
+
+        Within a unit of work nothing is done: there a failure is the end.
+        """
+        if self._borrowed:
+            return
+        if self._session is not None:
+            self._session.rollback()
+        if self._connection is not None and self._connection.in_transaction():
+            self._connection.rollback()
+
     @property
     def context(self) -> FilterContext:
         """What `now`, `today` and `me` mean in this actor's filters."""
         now, zone = utcnow(), ZoneInfo(self.actor.time_zone)
-        return FilterContext(now=now, today=now.astimezone(zone).date(), user_id=self.actor.id, zone=zone)
+        return FilterContext(
+            now=now, today=now.astimezone(zone).date(), user_id=self.actor.id, zone=zone, meta_of=self.site.meta_named
+        )
 
     def today(self) -> dt.date:
         """The actor's day, in their zone."""
@@ -86,13 +148,26 @@ class Reader:
     def row(self, entity: type[Entity], record_id: UUID, *, fields: Sequence[Field] | None = None) -> Row[Any]:
         """One record as a row; NotFound when there is none or it is out of reach."""
         self._may_read(entity)
-        statement = _row_statement(entity, None if fields is None else tuple(f.name for f in fields))
+        statement = self._row_statement(entity, fields)
         if (scope := row_scope(entity, self.actor)) is not None:
             statement = statement.where(scope)
         row = self._own_connection().execute(statement, {"record_id": record_id}).one_or_none()
         if row is None:
             raise missing(entity.meta, record_id)
         return row
+
+    def _row_statement(self, entity: type[Entity], fields: Sequence[Field] | None) -> Select[Any]:
+        """One record by its id: the same statement object each time, so that it is compiled once."""
+        key = (entity.meta.name, None if fields is None else tuple(f.name for f in fields))
+        statement = self.site.row_statements.get(key)
+        if statement is None:
+            columns = table_of(entity).c
+            chosen = _columns(columns, self.site.meta(entity).visible if fields is None else fields)
+            statement = select(*chosen).where(columns.id == bindparam("record_id", type_=columns.id.type))
+            if len(self.site.row_statements) > 1000:  # programs may ask for any choice of fields
+                self.site.row_statements.clear()
+            self.site.row_statements[key] = statement
+        return statement
 
     def get(self, entity: type[E], record_id: UUID) -> E:
         """One record as an object; NotFound when there is none or it is out of reach."""
@@ -106,8 +181,13 @@ class Reader:
         """The records that meet conditions, at most `limit`; an empty list where the actor may not read any."""
         if not self.actor.may(entity.meta.permission("read")):
             return []
-        statement = select(entity).where(*where).order_by(entity.id if order is None else order).limit(limit)
-        return list(self.session.scalars(statement))
+        if order is None:
+            order = entity.id
+        by = order if isinstance(order, tuple) else (order,)
+        statement = select(entity).where(*where).order_by(*by).limit(limit)
+        records = list(self.session.scalars(statement))
+        read_extensions(self.session, records)
+        return records
 
     def page(
         self,
@@ -126,9 +206,10 @@ class Reader:
         self._may_read(entity)
         if not 1 <= limit <= MAX_LIMIT:
             raise Invalid(Problem("limit", f"must be between 1 and {MAX_LIMIT}."))
-        keys = parse_sort(sort or "-id", entity.meta)
+        meta = self.site.meta(entity)
+        keys = parse_sort(sort or "-id", meta)
         conditions = [*self.conditions(entity, filter=filter, search=search, archived=archived), *where]
-        statement = select(*_columns(entity, fields)).where(*conditions)
+        statement = select(*_columns(entity, meta.visible if fields is None else fields)).where(*conditions)
         statement = apply_paging(statement, entity, keys, cursor, limit)
         # Nothing limits an administrator's rows, so their statement needs no session to add scopes to it.
         run = self._own_connection() if self.actor.unlimited else self.session
@@ -194,21 +275,12 @@ class Reader:
         self.actor.require(entity.meta.permission("read"))
 
 
-@functools.lru_cache(maxsize=1024)
-def _row_statement(entity: type[Entity], names: tuple[str, ...] | None) -> Select[Any]:
-    """One record by its id: the same statement object each time, so that it is compiled once."""
-    columns = table_of(entity).c
-    fields = None if names is None else [entity.meta.fields[name] for name in names]
-    chosen = [columns[column.key] for column in _columns(entity, fields)]
-    return select(*chosen).where(columns.id == bindparam("record_id", type_=columns.id.type))
-
-
-def _columns(entity: type[Entity], fields: Sequence[Field] | None) -> list[Any]:
-    names = [f.name for f in fields or entity.meta.visible]
-    for name in ("id", "version"):  # every row can be addressed and changed
-        if name not in names:
-            names.append(name)
-    return [getattr(entity, name) for name in names]
+def _columns(entity: Any, fields: Sequence[Field]) -> list[Any]:
+    """The columns of a row, each under its field's name."""
+    chosen = [column_of(entity, f).label(f.name) if f.custom or f.extension else column_of(entity, f) for f in fields]
+    names = {f.name for f in fields}
+    # every row can be addressed and changed
+    return [*chosen, *(getattr(entity, name) for name in ("id", "version") if name not in names)]
 
 
 Dumper = Callable[[Any], dict[str, Any]]

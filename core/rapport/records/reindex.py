@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import func, select
 
 from rapport.entities import Entity, table_of
 from rapport.query.search import forget_documents, index_documents, search_document
-from rapport.records.unit import _document, _searchable
+from rapport.records.unit import _document, searchable_names
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -21,7 +21,7 @@ BATCH = 500
 
 def reindex(site: Site, progress: Callable[[int, int], None] = lambda done, total: None) -> int:
     """Index every record that can be searched, in short transactions. Returns how many there are."""
-    entities = [entity for entity in site.entities if any(f.searchable for f in entity.meta.fields.values())]
+    entities = [entity for entity in site.entities if searchable_names(site.meta(entity))]
     with site.db.read() as connection:
         total = sum(connection.scalar(select(func.count()).select_from(table_of(e))) or 0 for e in entities)
     done = found = 0
@@ -30,7 +30,7 @@ def reindex(site: Site, progress: Callable[[int, int], None] = lambda done, tota
         last: Any = None
         while True:
             with site.db.write() as connection:
-                count, indexed, last = _index_batch(connection, entity, last)
+                count, indexed, last = _index_batch(connection, entity, searchable_names(site.meta(entity)), last)
             done, found = done + count, found + indexed
             progress(done, total)
             if count < BATCH:
@@ -38,11 +38,13 @@ def reindex(site: Site, progress: Callable[[int, int], None] = lambda done, tota
     return found
 
 
-def _index_batch(connection: Connection, entity: type[Entity], after: Any) -> tuple[int, int, Any]:
+def _index_batch(
+    connection: Connection, entity: type[Entity], names: Sequence[str], after: Any
+) -> tuple[int, int, Any]:
     table = table_of(entity)
     query = select(table).order_by(table.c.id).limit(BATCH)
     rows = connection.execute(query if after is None else query.where(table.c.id > after)).all()
-    name, names = entity.meta.name, _searchable(entity.meta)
+    name = entity.meta.name
     forget_documents(connection, [(name, row.id) for row in rows])
     live = [(name, row.id, _document(cast(Any, row), names)) for row in rows if row.archived_at is None]
     index_documents(connection, live)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import (
@@ -11,6 +13,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Join,
+    NestedTransaction,
     Select,
     Table,
     TableSample,
@@ -19,13 +22,20 @@ from sqlalchemy import (
     event,
     select,
 )
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import FromStatement, ORMExecuteState, Session, with_loader_criteria
 from sqlalchemy.sql import visitors
 
 from rapport.access import Actor, row_scope
+from rapport.db.engine import BORROWER, really_roll_back, spoilt, standing
 from rapport.entities import Entity
 from rapport.entities.base import table_of
-from rapport.errors import RapportError
+from rapport.errors import PluginError, RapportError
+from rapport.hooks import Lent
+
+SCOPED = {"rapport_scoped": True}
+"""Says of a statement that its rows have been authorised already: what belongs to a record goes with it, whether or not
+the actor sees it."""
 
 
 class Unscoped(RapportError):
@@ -61,7 +71,7 @@ def _tables_of_plain(element: Any) -> list[Any]:
     return [table for source in element.get_final_froms() for table in source._from_objects if isinstance(table, Table)]
 
 
-class ScopedSession(Session):
+class ScopedSession(Session, Lent):
     """A session that sees what its actor may see, whichever way it is asked.
 
     Statements are ORM selects over entities: each gets the row scopes of every entity in it. What cannot be scoped
@@ -71,6 +81,8 @@ class ScopedSession(Session):
     def __init__(self, bind: Engine | Connection, actor: Actor, entities: Iterable[type[Entity]]) -> None:
         super().__init__(bind=bind, expire_on_commit=False, autoflush=False)
         self.actor = actor
+        self.borrower = ""
+        """The plugin that works with it at this moment, and in which hook."""
         self._criteria: list[Any] = []
         self._hidden: set[Table] = set()
         if not (actor.is_admin and actor.scopes is None):
@@ -114,3 +126,83 @@ class ScopedSession(Session):
         if not self.limited:
             return super().get(entity, ident, **options)
         return self.scalars(select(entity).where(entity.id == ident)).one_or_none()
+
+    # Lent to a plugin ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def lend(self, borrower: str, *, undo: bool = False) -> Iterator[None]:
+        """A plugin works with it within the block, and may not end what it did not begin."""
+        connection = self.connection()
+        outer, nested = self.get_transaction(), self.get_nested_transaction()
+        former, info, before = self.borrower, connection.info, standing(connection)
+        point = connection.begin_nested() if undo else None
+        known = set(self.new) if undo else set()
+        self.borrower = info[BORROWER] = borrower
+        trouble, fault = "", False
+        try:
+            yield
+        except BaseException:
+            fault = True
+            raise
+        finally:
+            self.borrower = former
+            info.pop(BORROWER, None)
+            if former:
+                info[BORROWER] = former
+            while (inner := self.get_nested_transaction()) is not nested and inner is not None:
+                trouble = "left a savepoint open"
+                inner.rollback()
+            if self.get_transaction() is not outer or not self.is_active or spoilt(connection, before):
+                trouble = "ended the transaction it works in, or left it broken by an error that it caught"
+                really_roll_back(connection)
+            if point is not None and (fault or trouble):
+                self._take_back(point, known)
+            elif point is not None:
+                point.commit()
+        if trouble:
+            raise PluginError(f"{borrower} {trouble}. Leave that to whoever gave it the session.")
+
+    def _take_back(self, point: NestedTransaction, known: set[Any]) -> None:
+        for record in set(self.new) - known:
+            self.expunge(record)
+        with contextlib.suppress(SQLAlchemyError):  # then the transaction is lost, and whoever goes on is refused
+            point.rollback()
+
+    def replace(self) -> None:
+        """Give the connection up; whoever goes on with this session is refused."""
+        self.borrower = ""
+        self.invalidate()
+
+    def _refuse_while_lent(self, what: str) -> None:
+        if self.borrower:
+            raise PluginError(f"{self.borrower} must not say session.{what}(): the session is only lent to it.")
+
+    def commit(self) -> None:
+        """As Session.commit, but never by a plugin."""
+        self._refuse_while_lent("commit")
+        super().commit()
+
+    def rollback(self) -> None:
+        """As Session.rollback, but never by a plugin."""
+        self._refuse_while_lent("rollback")
+        super().rollback()
+
+    def close(self) -> None:
+        """As Session.close, but never by a plugin."""
+        self._refuse_while_lent("close")
+        super().close()
+
+    def reset(self) -> None:
+        """As Session.reset, but never by a plugin."""
+        self._refuse_while_lent("reset")
+        super().reset()
+
+    def invalidate(self) -> None:
+        """As Session.invalidate, but never by a plugin."""
+        self._refuse_while_lent("invalidate")
+        super().invalidate()
+
+    def expunge_all(self) -> None:
+        """As Session.expunge_all, but never by a plugin: what core is about to save would be forgotten."""
+        self._refuse_while_lent("expunge_all")
+        super().expunge_all()

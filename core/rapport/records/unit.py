@@ -10,23 +10,27 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, event, insert, inspect, select
+from sqlalchemy import Connection, event, insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, SessionTransaction, UOWTransaction
+from sqlalchemy.orm import SessionTransaction, UOWTransaction, object_session
 from sqlalchemy.orm.exc import StaleDataError
 
 from rapport import hookspecs
 from rapport.access import Actor, row_scope
 from rapport.access.actors import ADMINISTRATIVE
 from rapport.access.service import keep_an_admin
-from rapport.entities import Entity, EntityMeta, entity_class, table_of, utcnow, uuid7
-from rapport.entities.base import KNOWN
-from rapport.entities.fields import KINDS
+from rapport.db.engine import insert_rows
+from rapport.entities import Entity, EntityMeta, entity_class, set_custom, table_of, utcnow, uuid7
+from rapport.entities.base import KNOWN, Extension, Place, extension_row, place_of
+from rapport.entities.custom import PREFIX, json_form
+from rapport.entities.fields import KINDS, empty_value
 from rapport.entities.schema import load_values
 from rapport.errors import Conflict, Forbidden, Invalid, Problem, Stale
 from rapport.i18n.catalogs import _
 from rapport.query.search import forget_documents, index_documents
+from rapport.records.absent import undo_absent
 from rapport.records.log import change_log, delivery_table, keep_order
+from rapport.records.parts import release
 from rapport.records.reader import Reader, dumper
 from rapport.records.session import ScopedSession
 
@@ -38,6 +42,15 @@ MAX_DEPTH = 8
 """How long a chain of plugins answering each other's changes may get."""
 
 
+TOLD_AS = {
+    "transition_created": "transition_applied",
+    "interaction_created": "interaction_recorded",
+    "message_created": "message_status_changed",
+    "message_updated": "message_status_changed",
+}
+"""The hooks that tell of a change under another name than the kind of record and what happened to it."""
+
+
 @dataclass(slots=True)
 class Change:
     """One record's change within a unit."""
@@ -46,6 +59,44 @@ class Change:
     record: Any
     action: str
     changes: dict[str, list[Any]] = field(default_factory=dict)
+
+
+class UnitSession(ScopedSession):
+    """The session of a unit of work, which hears of everything that enters it."""
+
+    unit: Unit
+
+    @contextmanager
+    def lend(self, borrower: str, *, undo: bool = False) -> Iterator[None]:
+        """As ScopedSession; what is taken back of a plugin's is not logged either."""
+        begun = len(self.unit._changes)
+        try:
+            with super().lend(borrower, undo=undo):
+                yield
+        except BaseException:
+            if undo:
+                self.unit._drop_changes(begun)
+            raise
+
+
+@event.listens_for(UnitSession, "before_flush")
+def _before_flush(session: UnitSession, _context: UOWTransaction, _instances: Any) -> None:
+    session.unit._before_flush()
+
+
+@event.listens_for(UnitSession, "after_flush")
+def _after_flush(session: UnitSession, _context: UOWTransaction) -> None:
+    session.unit._after_flush()
+
+
+@event.listens_for(UnitSession, "after_transaction_create")
+def _mark(session: UnitSession, transaction: SessionTransaction) -> None:
+    session.unit._mark(transaction)
+
+
+@event.listens_for(UnitSession, "after_soft_rollback")
+def _forget(session: UnitSession, transaction: SessionTransaction) -> None:
+    session.unit._forget(transaction)
 
 
 class Unit:
@@ -71,17 +122,15 @@ class Unit:
         self.actor = actor
         self.batch = batch
         self.depth = depth
-        self.session = ScopedSession(connection or site.db.writing, actor, site.entities)
-        self.session.info["settings"] = site.settings
-        self._changes: list[Change] = []
         self._marks: dict[SessionTransaction, int] = {}
+        self.session = UnitSession(connection or site.db.writing, actor, site.entities)
+        self.session.info |= {"settings": site.settings, "extended": site.extended}
+        self.session.unit = self
+        self._changes: list[Change] = []
         self._seen: set[int] = set()
         self._followed = 0
         self._reverting = False
-        event.listen(self.session, "before_flush", self._before_flush)
-        event.listen(self.session, "after_flush", self._after_flush)
-        event.listen(self.session, "after_transaction_create", self._mark)
-        event.listen(self.session, "after_soft_rollback", self._forget)
+        self._forgotten: set[tuple[str, UUID]] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -105,36 +154,68 @@ class Unit:
     def create(self, entity: type[E], values: Mapping[str, Any]) -> E:
         """Make a record from input. Invalid names every field that is wrong; nothing is kept then."""
         self.actor.require(entity.meta.permission("create"))
-        record, problems = self.build(entity, load_values(entity.meta, values))
-        problems += self._dangling(record, entity.meta)
+        meta = self.site.meta(entity)
+        record, problems = self.build(entity, load_values(meta, values))
+        problems += self._dangling(record, meta)
         if problems:
             raise Invalid(problems)
         self.session.add(record)
         self.flush()
+        if rows := _extensions_of(record):
+            self.session.add_all(rows)
+            self.flush()
         self._check_reach(record, "create")
         return record
 
     def build(self, entity: type[E], values: Mapping[str, Any]) -> tuple[E, list[Problem]]:
         """A prepared and validated record that is not yet saved, from loaded values; for imports of many."""
         record = entity()
-        state = {name: make() for name, make in _defaults(entity).items()}
+        constants, makers = _defaults(entity)
+        state = {**constants, **{name: make() for name, make in makers}}
+        custom = self.site.meta(entity).custom
+        if custom:
+            state["custom"] = {f.name: f.default for f in custom if f.default is not None}
+            state["custom"] |= {name: value for name, value in values.items() if name.startswith(PREFIX)}
+            values = {name: value for name, value in values.items() if not name.startswith(PREFIX)}
+        problems = []
+        if (places := self.site.extended.get(entity.meta.name)) is not None:
+            problems = self._build_extensions(record, places, state, values)
+            values = {name: value for name, value in values.items() if name not in places}
         state.update(values)
         if entity.meta.owned and not state.get("owner_id"):
             state["owner_id"] = self._owner(record, state)
-        for name, value in state.items():
-            setattr(record, name, value)
+        # Past SQLAlchemy's noting of changes: a new record is saved whole, and this is a third of an import's time.
+        vars(record).update(state)
         self._seen.add(id(record))
-        problems = [problem for step in self.site.build_steps for problem in step(self, record)]
+        problems += [problem for step in self.site.build_steps for problem in step(self, record)]
         return record, [*problems, *self._validate(record, entity)]
+
+    def _build_extensions(
+        self, record: Entity, places: Mapping[str, Place], state: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> list[Problem]:
+        """The rows of a new record in the extensions of which something was filled in."""
+        given: dict[type[Extension], dict[str, Any]] = {}
+        names: dict[str, str] = {}
+        for name, place in places.items():
+            if values.get(name) is not None:
+                given.setdefault(place.extension, {})[place.field.name] = values[name]
+                names[place.field.name] = name
+        problems: list[Problem] = []
+        rows: dict[str, Extension | None] = {place.extension.meta.name: None for place in places.values()}
+        for extension, fields in given.items():
+            row, wrong = self.build(extension, {"of_id": values.get("id") or state["id"], **fields})
+            rows[extension.meta.name] = row
+            problems += [Problem(names.get(each.field or "", each.field), each.message) for each in wrong]
+        vars(record).update({"_places": places, "_extensions": rows})
+        return problems
 
     def update(self, record: E, values: Mapping[str, Any], *, version: int | None = None) -> E:
         """Change fields of a record. `version` is the one the caller saw; Stale if it is no longer the current one."""
-        meta = record.meta
+        meta = self.site.meta(type(record))
         self._check_reach(record, "update")
         self._check_version(record, version)
         for name, value in load_values(meta, values, partial=True).items():
-            if getattr(record, name) != value:
-                setattr(record, name, value)
+            assign(record, name, value)
         if problems := self._dangling(record, meta):
             raise Invalid(problems)
         self.flush()
@@ -159,6 +240,7 @@ class Unit:
         """Remove a record and what is part of it, for good (the log keeps its values). Conflict when it is in use."""
         self._check_reach(record, "delete")
         self._check_version(record, version)
+        release(self, record, links=False)
         self.session.delete(record)
         self.flush()
 
@@ -170,12 +252,20 @@ class Unit:
         """Save many built records of one entity with few statements; they do not enter the session."""
         if not records:
             return
+        self.actor.require(records[0].meta.permission("create"))
+        self._insert(records)
+        rows: dict[type[Extension], list[Entity]] = {}
+        for row in [row for record in records for row in _extensions_of(record)]:
+            rows.setdefault(type(row), []).append(row)
+        for each in rows.values():
+            self._insert(each)
+
+    def _insert(self, records: Sequence[Entity]) -> None:
         entity = type(records[0])
-        self.actor.require(entity.meta.permission("create"))
         names = _column_names(entity)
-        rows = [{name: record.__dict__.get(name) for name in names} for record in records]
-        self._guarded(lambda: self.session.connection().execute(insert(table_of(entity)), rows))
-        dump = _dump_created(entity.meta)
+        rows = [{name: held.get(name) for name in names} for held in map(vars, records)]
+        self._guarded(lambda: insert_rows(self.session.connection(), table_of(entity), rows))
+        dump = _dump_created(self.site.meta(entity))
         self._changes.extend(Change(entity, record, "created", dump(record)) for record in records)
         for record in records:
             self._seen.discard(id(record))
@@ -188,6 +278,18 @@ class Unit:
             for entity in dict.fromkeys(change.entity for change in fresh if _has_follow_up(change.entity)):
                 entity.follow_up([change.record for change in fresh if change.entity is entity], self.session)
             self._guarded(self.session.flush)
+
+    def forget(self, records: Iterable[tuple[str, UUID]]) -> None:
+        """Take the values of these records, and of all that this unit deleted, out of the log for good.
+
+        Everything else this unit changes is logged without values too: it was changed because of them.
+        """
+        deleted = {(each.entity.meta.name, each.record.id) for each in self._changes if each.action == "deleted"}
+        self._forgotten |= {*records, *deleted}
+        connection = self.session.connection()
+        for entity, record_id in self._forgotten:
+            about = (change_log.c.entity == entity, change_log.c.record_id == record_id)
+            connection.execute(update(change_log).where(*about).values(changes={}))
 
     @contextmanager
     def reverting(self) -> Iterator[None]:
@@ -211,26 +313,40 @@ class Unit:
             self._followed = 0
             if rights_change:
                 self.site.forget_actors()
-            self.site.wake()
+        self.site.wake()
 
     # What always happens ---------------------------------------------------------------------------------------------
 
-    def _mark(self, session: Session, transaction: SessionTransaction) -> None:
+    def _mark(self, transaction: SessionTransaction) -> None:
         self._marks[transaction] = len(self._changes)
 
-    def _forget(self, session: Session, transaction: SessionTransaction) -> None:
+    def _forget(self, transaction: SessionTransaction) -> None:
         """What a rollback took back must not be logged; up to a savepoint, only what came after it."""
         del self._changes[self._marks.pop(transaction, 0) :]
         self._followed = min(self._followed, len(self._changes))
 
-    def _before_flush(self, session: Session, context: UOWTransaction, instances: Any) -> None:
-        now = utcnow()
+    def _drop_changes(self, begun: int) -> None:
+        """What the database has taken back to here never was."""
+        for change in self._changes[begun:]:
+            if change.record in self.session:
+                self.session.expunge(change.record)
+        del self._changes[begun:]
+        self._followed = min(self._followed, begun)
+
+    def _before_flush(self) -> None:
+        session, now = self.session, utcnow()
         for record in list(session.new):
             if isinstance(record, Entity) and id(record) not in self._seen:
-                for name, make in _defaults(type(record)).items():
+                constants, makers = _defaults(type(record))
+                for name, value in constants.items():
+                    if value is not None and getattr(record, name) is None:
+                        setattr(record, name, value)
+                for name, make in makers:
                     if getattr(record, name) is None:
                         setattr(record, name, make())
-                self._raise(self._validate(record, type(record)))
+                with session.no_autoflush:  # a hook added it past `create`: it starts like any other all the same
+                    problems = [problem for step in self.site.build_steps for problem in step(self, record)]
+                self._raise([*problems, *self._validate(record, type(record))])
         for record in list(session.dirty):
             if isinstance(record, Entity) and session.is_modified(record):
                 record.updated_at = now
@@ -252,28 +368,29 @@ class Unit:
             problems += self.site.hooks.collect(validate, **arguments)
         return problems
 
-    def _after_flush(self, session: Session, context: UOWTransaction) -> None:
+    def _after_flush(self) -> None:
+        session = self.session
         for record in session.new:
             if isinstance(record, Entity):
-                self._changes.append(Change(type(record), record, "created", _dump_created(record.meta)(record)))
+                self._changes.append(Change(type(record), record, "created", self._dumped(record)))
         for record in session.dirty:
             if isinstance(record, Entity) and (changes := _changed(record)) is not None:
                 self._changes.append(Change(type(record), record, _action(changes), changes))
         for record in session.deleted:
             if isinstance(record, Entity):
-                gone = {name: [value[1], None] for name, value in _dump_created(record.meta)(record).items()}
+                gone = {name: [value[1], None] for name, value in self._dumped(record).items()}
                 gone["created_at"] = [record.meta.fields["created_at"].dump(record.created_at), None]
                 self._changes.append(Change(type(record), record, "deleted", gone))
+
+    def _dumped(self, record: Entity) -> dict[str, list[Any]]:
+        return _dump_created(self.site.meta(type(record)))(record)
 
     def _write_log(self) -> None:
         if not self._changes:
             return
         connection, now = self.session.connection(), utcnow()
         keep_order(connection)
-        listening = {
-            (change.entity.meta.name, change.action): self._listeners(change.entity.meta.name, change.action)
-            for change in self._changes
-        }
+        listening = [self._listeners(change) for change in self._changes]
         rows = [
             {
                 "at": now,
@@ -284,15 +401,16 @@ class Unit:
                 "record_id": change.record.id,
                 "action": change.action,
                 "version": change.record.version,
-                "changes": change.changes,
+                "changes": {} if self._forgotten else change.changes,
                 "batch_id": self.batch,
+                "depth": self.depth,
             }
             for change in self._changes
         ]
-        if any(listening.values()):
+        if any(listening):
             deliveries = []
-            for change, row in zip(self._changes, rows, strict=True):
-                hook, plugins = listening[change.entity.meta.name, change.action] or ("", [])
+            for listened, row in zip(listening, rows, strict=True):
+                hook, plugins = listened or ("", [])
                 if plugins:
                     seq = connection.scalar(insert(change_log).values(row).returning(change_log.c.seq))
                     deliveries += [
@@ -304,30 +422,37 @@ class Unit:
             if self.depth < MAX_DEPTH and deliveries:
                 connection.execute(insert(delivery_table), deliveries)
         else:
-            connection.execute(insert(change_log), rows)
+            insert_rows(connection, change_log, rows)
         self._index(connection)
 
-    def _listeners(self, entity: str, action: str) -> tuple[str, list[str]] | None:
-        name = "transition_applied" if (entity, action) == ("transition", "created") else f"{entity}_{action}"
+    def _listeners(self, change: Change) -> tuple[str, list[str]] | None:
+        name = f"{change.entity.meta.name}_{change.action}"
+        name = TOLD_AS.get(name, name)
+        if name == "message_status_changed" and "state" not in change.changes:
+            return None
         spec = getattr(hookspecs, name, None)
         plugins = self.site.hooks.listeners(spec) if spec is not None and name in hookspecs.KINDS else []
         return (name, plugins) if plugins else None
 
     def _index(self, connection: Connection) -> None:
-        documents, forgotten = [], []
+        new, changed, forgotten = [], [], []
         for change in self._changes:
-            searchable = _searchable(change.entity.meta)
+            searchable = searchable_names(self.site.meta(change.entity))
             if not searchable:
                 continue
             key = (change.entity.meta.name, change.record.id)
             if change.action in {"deleted", "archived"}:
                 forgotten.append(key)
-            elif change.action in {"created", "restored"} or any(name in change.changes for name in searchable):
-                documents.append((*key, _document(change.record, searchable)))
+            elif change.action == "created":
+                new.append((*key, _document(change.record, searchable)))
+            elif change.action == "restored" or any(name in change.changes for name in searchable):
+                changed.append((*key, _document(change.record, searchable)))
         if forgotten:
             forget_documents(connection, forgotten)
-        if documents:
-            index_documents(connection, documents)
+        if new:
+            index_documents(connection, new, new=True)
+        if changed:
+            index_documents(connection, changed)
 
     # Checks ----------------------------------------------------------------------------------------------------------
 
@@ -345,9 +470,13 @@ class Unit:
         """References to what does not exist or is out of the actor's reach, among those just set."""
         problems = []
         for reference in meta.references:
-            history = inspect(record).attrs[reference.name].history
-            value = getattr(record, reference.name)
-            if value is None or not history.added or (reference.target == "user" and value == self.actor.id):
+            state, value = inspect(record), getattr(record, reference.name)
+            just_set = (
+                state.transient
+                or reference.extension
+                or (state.attrs["custom" if reference.custom else reference.name].history.added)
+            )
+            if value is None or not just_set or (reference.target == "user" and value == self.actor.id):
                 continue
             target = entity_class(str(reference.target))
             if self.session.scalar(select(target.id).where(target.id == value)) is None:
@@ -384,7 +513,7 @@ class Unit:
                     old=version,
                     new=record.version,
                 ),
-                dumper(record.meta)(record),
+                dumper(self.site.meta(type(record)))(record),
             )
 
     def _raise(self, problems: Sequence[Problem]) -> None:
@@ -412,12 +541,14 @@ def undo(unit: Unit, batch: UUID) -> list[str]:
     for row in rows.all():
         entity = unit.site.entities.get(row.entity)
         if entity is None:
-            kept.append(f"{row.entity} {row.record_id}: its plugin is not active")
+            if not undo_absent(unit.session.connection(), row):
+                kept.append(f"{row.entity} {row.record_id}: its plugin is not active")
             continue
         record = unit.session.get(entity, row.record_id)
         if row.action == "deleted":
             if record is None:
-                values = {name: entity.meta.fields[name].load(old) for name, (old, _) in row.changes.items()}
+                fields = unit.site.meta(entity).fields
+                values = {name: fields[name].load(old) for name, (old, _) in row.changes.items() if name in fields}
                 record, _ = unit.build(entity, {"id": row.record_id, **values})
                 unit.session.add(record)
         elif record is None:
@@ -435,13 +566,13 @@ def undo(unit: Unit, batch: UUID) -> list[str]:
             unit.session.delete(record)
         else:
             for name, (old, new) in row.changes.items():
-                meta_field = entity.meta.fields.get(name)
+                meta_field = unit.site.meta(entity).fields.get(name)
                 if meta_field is None:
                     continue
                 if meta_field.dump(getattr(record, name)) != new:
                     kept.append(f"{entity.meta.title} '{record}': {meta_field.label} was changed since, so it stays")
                     continue
-                setattr(record, name, meta_field.load(old))
+                assign(record, name, meta_field.load(old))
         unit.flush()
     return kept
 
@@ -452,34 +583,34 @@ def undo(unit: Unit, batch: UUID) -> list[str]:
 @functools.cache
 def _noun_hooks(name: str) -> tuple[Any, Any]:
     """prepare_<noun> and validate_<noun>, where the hookspecs know them."""
-    known = [f"{kind}_{name}" if f"{kind}_{name}" in hookspecs.KINDS else "" for kind in ("prepare", "validate")]
-    return tuple(getattr(hookspecs, each, None) for each in known)  # type: ignore[return-value]
+
+    def known(hook: str) -> Any:
+        return getattr(hookspecs, hook) if hook in hookspecs.KINDS else None
+
+    return known(f"prepare_{name}"), known(f"validate_{name}")
 
 
 @functools.cache
-def _defaults(entity: type[Entity]) -> dict[str, Callable[[], Any]]:
-    """What every column starts with: its default, or None."""
-    makers: dict[str, Callable[[], Any]] = {}
+def _defaults(entity: type[Entity]) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]]]:
+    """What every column starts with: its default, or None; and those that are made afresh for each record."""
+    constants: dict[str, Any] = {}
+    makers: list[tuple[str, Callable[[], Any]]] = []
     for attribute in inspect(entity).column_attrs:
         default: Any = attribute.columns[0].default
-        field_ = entity.meta.fields[attribute.key]
+        field_ = entity.meta.fields.get(attribute.key)
         if attribute.key == "id":
-            makers["id"] = uuid7
+            makers.append(("id", uuid7))
         elif default is None:
-            empty: Any = None if field_.nullable or field_.required else KIND_EMPTY.get(field_.kind)
-            makers[attribute.key] = functools.partial(_constant, empty)
+            assert field_ is not None
+            constants[attribute.key] = None if field_.nullable or field_.required else KIND_EMPTY.get(field_.kind)
         elif default.is_callable:
-            makers[attribute.key] = functools.partial(default.arg, None)
+            makers.append((attribute.key, functools.partial(default.arg, None)))
         else:
-            makers[attribute.key] = functools.partial(_constant, default.arg)
-    return makers
+            constants[attribute.key] = default.arg
+    return constants, makers
 
 
 KIND_EMPTY: dict[str, Any] = {"tags": (), "flag": False}
-
-
-def _constant(value: Any) -> Any:
-    return value
 
 
 @functools.cache
@@ -492,13 +623,38 @@ def _column_names(entity: type[Entity]) -> list[str]:
     return [attribute.key for attribute in inspect(entity).column_attrs]
 
 
-@functools.cache
-def _searchable_names(name: str, entity: type[Entity]) -> tuple[str, ...]:
-    return tuple(f.name for f in entity.meta.fields.values() if f.searchable)
+def searchable_names(meta: EntityMeta) -> tuple[str, ...]:
+    """The fields whose words a record is found by."""
+    return tuple(f.name for f in meta.fields.values() if f.searchable)
 
 
-def _searchable(meta: EntityMeta) -> tuple[str, ...]:
-    return _searchable_names(meta.name, entity_class(meta.name))
+def assign(record: Any, name: str, value: Any) -> None:
+    """Give a field of a record a value, wherever it is kept; the same value again changes nothing."""
+    if getattr(record, name) == value:
+        return
+    if name.startswith(PREFIX):
+        set_custom(record, name, value)
+    elif (place := place_of(record, name)) is not None:
+        _assign_extension(record, place, value)
+    else:
+        setattr(record, name, value)
+
+
+def _assign_extension(record: Any, place: Place, value: Any) -> None:
+    row = extension_row(record, place.extension)
+    if row is None:
+        row = place.extension(of_id=record.id)
+        vars(record)["_extensions"][place.extension.meta.name] = row
+        session = object_session(record)
+        assert session is not None, "a new record gets the values of its extensions from `build`"
+        session.add(row)
+    setattr(row, place.field.name, empty_value(place.field) if value is None and not place.field.nullable else value)
+    record.updated_at = utcnow()  # who read the record before this change has an old version of it
+
+
+def _extensions_of(record: Entity) -> list[Extension]:
+    """The rows that `build` made beside a new record."""
+    return [row for row in vars(record).get("_extensions", {}).values() if row is not None]
 
 
 def _document(record: Entity, names: Iterable[str]) -> str:
@@ -519,8 +675,9 @@ def _dump_created(meta: EntityMeta) -> Callable[[Any], dict[str, list[Any]]]:
 
     def dump(record: Any) -> dict[str, list[Any]]:
         out: dict[str, list[Any]] = {}
+        held = vars(record)
         for name, convert in plan:
-            value = getattr(record, name)
+            value = held[name] if name in held else getattr(record, name)
             if value is not None and value not in ("", (), {}):
                 out[name] = [None, value if convert is None else convert(value)]
         return out
@@ -542,7 +699,20 @@ def _changed(record: Entity) -> dict[str, list[Any]] | None:
             continue
         old = history.deleted[0] if history.deleted else None
         changes[f.name] = [f.dump(old), f.dump(history.added[0] if history.added else None)]
-    return changes if any_change else None
+    changes |= _changed_custom(state)
+    return changes if any_change or changes else None
+
+
+def _changed_custom(state: Any) -> dict[str, list[Any]]:
+    history = state.attrs["custom"].history
+    if not history.has_changes():
+        return {}
+    before, after = (dict(values[0] or {}) if values else {} for values in (history.deleted, history.added))
+    return {
+        name: [json_form(before.get(name)), json_form(after.get(name))]
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    }
 
 
 def _takes_away(change: Change) -> bool:

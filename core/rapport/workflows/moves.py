@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import inspect, select
 
 from rapport import hookspecs
-from rapport.entities import Entity, utcnow
+from rapport.entities import Entity, EntityMeta, Staged, utcnow
 from rapport.errors import Problem
 from rapport.i18n.catalogs import _
+from rapport.workflows.conditions import meets, wrong_with
+from rapport.workflows.definition import Definition, Edge, Region, State
 from rapport.workflows.model import Pipeline, Stage, Transition
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def moves_of(
 
 def place_new(unit: Unit, record: Entity) -> list[Problem]:
     """A build step: a new record without a stage starts at the first one of its first pipeline."""
-    if not record.meta.staged or record.stage_id is not None:  # type: ignore[attr-defined]
+    if not isinstance(record, Staged) or record.stage_id is not None:
         return []
     stages = stages_of(unit.session, record.meta.name)
     if not stages:
@@ -68,13 +70,13 @@ def place_new(unit: Unit, record: Entity) -> list[Problem]:
                 "stage_id", _("is missing, and there is no pipeline for it yet. Add one under Settings → Pipelines.")
             )
         ]
-    record.stage_id = stages[0].id  # type: ignore[attr-defined]
+    record.stage_id = stages[0].id
     return []
 
 
 def guard_move(unit: Unit, record: Entity) -> list[Problem]:
     """A save step: whichever way a record's stage changes, this decides whether it may, and notes that it did."""
-    if not record.meta.staged:
+    if not isinstance(record, Staged):
         return []
     history = inspect(record).attrs["stage_id"].history
     before, after = next(iter(history.deleted), None), next(iter(history.added), None)
@@ -86,7 +88,10 @@ def guard_move(unit: Unit, record: Entity) -> list[Problem]:
         target = session.get(Stage, after) if after else None
         if target is None:
             return [Problem("stage_id", _("points at a stage that does not exist."))]
-        problems = _missing_fields(record, target)
+        problems = _missing_fields(unit.site.meta(type(record)), record, target)
+        if not problems and not meets(unit.site, session, record, target.condition):
+            said = {"stage": _(target.title), "condition": target.condition}
+            problems.append(Problem("stage_id", _("cannot become “%(stage)s” yet: %(condition)s.", **said)))
         problems += unit.site.hooks.collect(
             hookspecs.guard_transition, record=record, source=source, target=target, session=session
         )
@@ -94,8 +99,8 @@ def guard_move(unit: Unit, record: Entity) -> list[Problem]:
             return problems
         unit.site.hooks.run(hookspecs.apply_transition, record=record, source=source, target=target, session=session)
     now = utcnow()
-    entered = record.stage_entered_at  # type: ignore[attr-defined]
-    record.stage_entered_at = now  # type: ignore[attr-defined]
+    entered = record.stage_entered_at
+    record.stage_entered_at = now
     session.add(
         Transition(
             entity=record.meta.name,
@@ -110,10 +115,42 @@ def guard_move(unit: Unit, record: Entity) -> list[Problem]:
     return []
 
 
-def _missing_fields(record: Entity, target: Stage) -> list[Problem]:
+def check_stage(unit: Unit, record: Entity) -> list[Problem]:
+    """A build and save step: a stage's condition can be asked of the records of its pipeline."""
+    if not isinstance(record, Stage) or not record.condition:
+        return []
+    session: Any = unit.session
+    with session.no_autoflush:
+        pipeline = session.get(Pipeline, record.pipeline_id)
+    meta = unit.site.metas.get(pipeline.entity) if pipeline is not None else None
+    why = wrong_with(unit.site, record.condition, meta) if meta is not None else ""
+    return [Problem("condition", why)] if why else []
+
+
+def chart_of(pipeline: Pipeline, stages: Sequence[Stage]) -> Definition:
+    """A pipeline as the statechart it is: onward from stage to stage, out at any time, each by its own guard."""
+    going, ends = [each for each in stages if each.kind == "open"], [each for each in stages if each.kind != "open"]
+    states = []
+    for number, stage in enumerate(going):
+        onward = going[number + 1 : number + 2] or [each for each in ends if each.kind == "won"]
+        targets = [*onward, *(each for each in ends if each.kind == "lost")]
+        edges = tuple(Edge("move", each.id.hex, _guard(each)) for each in targets)
+        states.append(State(stage.id.hex, stage.title, on=edges))
+    states += [State(stage.id.hex, stage.title, final=True) for stage in ends]
+    initial = states[0].path if states else ""
+    return Definition("pipeline", pipeline.name, pipeline.entity, Region("", initial, tuple(states)))
+
+
+def _guard(stage: Stage) -> str:
+    """What a record needs to enter a stage, as a condition."""
+    parts = [f"{name} is not empty" for name in stage.required_fields]
+    return " and ".join([*parts, *([f"({stage.condition})" if parts else stage.condition] if stage.condition else [])])
+
+
+def _missing_fields(meta: EntityMeta, record: Entity, target: Stage) -> list[Problem]:
     problems = []
     for name in target.required_fields:
-        field = record.meta.fields.get(name)
+        field = meta.fields.get(name)
         if field is not None and getattr(record, name) in (None, "", ()):
             problems.append(Problem(name, _("is needed before the stage “%(stage)s”.", stage=_(target.title))))
     return problems

@@ -14,8 +14,9 @@ from flask import Response, request
 
 from rapport.builtin.api import bulk
 from rapport.builtin.api.problems import KINDS
-from rapport.builtin.api.resource import COUNT_CAP, LIST_ARGUMENTS, encode
-from rapport.entities import Entity
+from rapport.builtin.api.resource import COUNT_CAP, EXPORT_ARGUMENTS, LIST_ARGUMENTS, encode
+from rapport.builtin.exchange.exports import FORMATS
+from rapport.entities import EntityMeta
 from rapport.entities.schema import Value, json_schema, schema_class
 from rapport.records.reader import DEFAULT_LIMIT, MAX_LIMIT
 
@@ -43,14 +44,19 @@ PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "count": (FLAG, f"Whether to count; counting stops at {COUNT_CAP:,}."),
     "after": ({**NUMBER, "minimum": 0, "default": 0}, "`next` of the answer before."),
     "entity": (TEXT, "Only this kind of record."),
+    "format": ({**TEXT, "enum": list(FORMATS), "default": "csv"}, "Of the file."),
+    "state": ({**TEXT, "enum": ["waiting", "sent", "dead", "dropped"]}, "Only those in this state."),
     "atomic": (FLAG, "All operations, or none."),
 }
 TAKEN = {
     "list": LIST_ARGUMENTS,
+    "export": EXPORT_ARGUMENTS,
     "get": ("fields",),
     "search": ("q", "entity", "limit"),
     "changes": ("after", "entity", "limit"),
     "bulk": ("atomic",),
+    "messages": ("state", "limit", "cursor"),
+    "heard": ("limit", "cursor"),
 }
 IF_MATCH = {
     "name": "If-Match", "in": "header", "required": True, "schema": TEXT,
@@ -118,9 +124,9 @@ def _describe(site: Site, routes: Sequence[Route]) -> dict[str, Any]:
     used = {route.entity for route in routes}
     for entity in site.entities:
         if entity.meta.name in used:
-            _add_schemas(spec, entity)
+            _add_schemas(spec, site.meta(entity))
     for tag in [GENERAL, *(entity.meta.name for entity in site.entities if entity.meta.name in used)]:
-        described = "Across all kinds of records" if tag == GENERAL else site.entities[tag].meta.plural
+        described = "Across all kinds of records" if tag == GENERAL else site.meta_named(tag).plural
         spec.tag({"name": tag, "description": described})
     for route in routes:
         path = route.rule.replace("<id>", "{id}")
@@ -132,10 +138,10 @@ def _field_schema(converter: Any, field: Any, **kwargs: Any) -> dict[str, Any]:
     return json_schema(field.field) if isinstance(field, Value) else {}
 
 
-def _add_schemas(spec: APISpec, entity: type[Entity]) -> None:
-    name = entity.meta.name
+def _add_schemas(spec: APISpec, meta: EntityMeta) -> None:
+    name = meta.name
     for purpose in ("read", "create", "update"):
-        schema = schema_class(entity.meta, purpose=purpose)
+        schema = schema_class(meta, purpose=purpose)
         spec.components.schema(name if purpose == "read" else f"{name}.{purpose}", schema=schema)
     items = {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
     spec.components.schema(
@@ -193,9 +199,18 @@ def _success(route: Route, verb: str) -> dict[str, Any]:
     match verb:
         case "list":
             return {"200": {"description": "A page", "content": _ref(f"{route.entity}.list")}}
+        case "export":
+            files = {each: {"schema": TEXT} for each in FORMATS.values()}
+            return {"200": {"description": "The file", "content": files}}
         case "get":
             found = {"description": "The record", "content": _ref(route.entity), "headers": ETAG}
             return {"200": found, "304": {"description": "You have it already."}}
+        case "file":
+            return {"200": {"description": "The file", "content": {"application/octet-stream": {}}}}
+        case "upload":
+            facts = {"id": {**TEXT, "format": "uuid"}, "name": TEXT, "media_type": TEXT, "size": NUMBER}
+            schema = {"type": "object", "properties": facts}
+            return {"201": {"description": "Kept", "content": {"application/json": {"schema": schema}}}}
         case "create":
             return {"201": {"description": "Created", "content": _ref(route.entity), "headers": ETAG}}
         case "update" | "archive" | "restore":
@@ -214,12 +229,27 @@ def _success(route: Route, verb: str) -> dict[str, Any]:
 def _request_body(route: Route, verb: str) -> dict[str, Any] | None:
     if verb in {"create", "update"}:
         return {"required": True, "content": _ref(f"{route.entity}.{verb}")}
+    if verb == "upload":
+        schema = {
+            "type": "object",
+            "required": ["file"],
+            "properties": {"file": {"contentMediaType": "application/octet-stream"}},
+        }
+        return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
     if verb == "duplicates":
         return {"required": True, "content": _ref("customer.update")}
     if verb == "merge":
         ids = {"type": "array", "items": {**TEXT, "format": "uuid"}, "minItems": 1}
         schema = {"type": "object", "required": ["absorbed"], "properties": {"absorbed": ids}}
         return {"required": True, "content": {"application/json": {"schema": schema}}}
+    if verb == "replay":
+        moment = {**TEXT, "format": "date-time"}
+        asked = {"message": TEXT, "failed": {"type": "boolean"}, "since": moment, "until": moment}
+        again = {"type": "object", "properties": asked, "additionalProperties": False, "minProperties": 1}
+        return {"required": True, "content": {"application/json": {"schema": again}}}
+    if verb == "again":
+        named = {"type": "object", "required": ["message"], "properties": {"message": TEXT}}
+        return {"required": True, "content": {"application/json": {"schema": named}}}
     if verb == "bulk":
         return {"required": True, "content": {bulk.CONTENT_TYPE: {"schema": TEXT, "example": _bulk_example()}}}
     return None

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from rapport.errors import Conflict, Forbidden, Invalid, NotFound, Problem, RapportError, Stale
+from rapport.errors import Conflict, Forbidden, Invalid, NotFound, Problem, RapportError, Stale, Unavailable
 
 log = logging.getLogger("rapport.api")
 CONTENT_TYPE = "application/problem+json"
@@ -51,6 +51,9 @@ KINDS = {
         Kind("version-needed", 428, "Say which version you have seen", 'Send If-Match with the ETag, such as "3".'),
         Kind("too-many", 429, "Too many requests", "Wait as long as the header Retry-After says."),
         Kind("error", 500, "Rapport failed", "It is logged; an administrator can read why."),
+        Kind(
+            "unavailable", 503, "Something did not answer in time", "Nothing was changed. Try again after Retry-After."
+        ),
         Kind("busy", 503, "The database is busy or away", "Nothing was changed. Try again after Retry-After."),
     )
 }
@@ -105,6 +108,8 @@ def describe(error: BaseException) -> dict[str, Any]:
             return problem("invalid", "The database cannot keep one of the values.")
         case OperationalError() | InterfaceError() | PoolTimeout():
             return problem("busy", "The database did not answer in time. Nothing was changed; try again shortly.")
+        case Unavailable():
+            return problem("unavailable", str(error))
         case RapportError():
             return problem("invalid", str(error))
     return problem("error", "Something went wrong in Rapport. It was logged; nothing was changed.")
@@ -116,7 +121,7 @@ def refuse(error: BaseException) -> Response:
     headers = dict(error.headers) if isinstance(error, Refused) else {}
     status = body["status"]
     if status == 503:
-        log.warning("the database is busy or away: %s", error)
+        log.warning("nothing answered in time: %s", error)
         headers["Retry-After"] = str(RETRY_SECONDS)
     if status == 412 and "version" in body["current"]:
         headers["ETag"] = f'"{body["current"]["version"]}"'

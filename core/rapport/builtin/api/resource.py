@@ -13,6 +13,7 @@ from flask import Response, request
 from rapport.builtin.api.body import arguments, flag, json_body, object_body, whole_number
 from rapport.builtin.api.keys import claim, keep, key_of_request
 from rapport.builtin.api.problems import Refused
+from rapport.builtin.exchange.download import download
 from rapport.entities import Entity, Field
 from rapport.http import current_actor
 from rapport.records import Unit
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rapport.site import Site
 
 LIST_ARGUMENTS = ("filter", "sort", "fields", "limit", "cursor", "q", "archived", "count")
+EXPORT_ARGUMENTS = ("format", "filter", "sort", "fields", "q", "archived")
 COUNT_CAP = 10_000
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ETAG = re.compile(r'(?:W/)?"(\d{1,18})"')  # a proxy that compresses weakens the tag, but not the version in it
@@ -46,10 +48,10 @@ class Resource:
     def __init__(self, site: Site, entity: type[Entity]) -> None:
         self.site = site
         self.entity = entity
-        self.meta = entity.meta
+        self.meta = site.meta(entity)
         self.path = f"/api/v1/{entity.meta.name}"
         shown = {"id": 0, "version": 1}  # what addresses a record comes first
-        self.dump = dumper(entity.meta, sorted(entity.meta.visible, key=lambda f: shown.get(f.name, 2)))
+        self.dump = dumper(self.meta, sorted(self.meta.visible, key=lambda f: shown.get(f.name, 2)))
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -75,6 +77,21 @@ class Resource:
                 conditions = reader.conditions(self.entity, filter=filter_, search=search, archived=archived)
                 body["count"], body["count_exact"] = reader.count(self.entity, *conditions, cap=COUNT_CAP)
         return answer(body)
+
+    def export(self) -> Response:
+        """The whole list as a file: what the list takes, but for its pages."""
+        given = arguments(EXPORT_ARGUMENTS)
+        with self.site.read(current_actor()) as reader:
+            return download(
+                reader,
+                self.entity,
+                given.get("format", "csv"),
+                filter=given.get("filter"),
+                sort=given.get("sort", ""),
+                fields=given.get("fields"),
+                search=given.get("q", ""),
+                archived=flag(given, "archived"),
+            )
 
     def get(self, id: str) -> Response:
         """One record, with its version as ETag."""

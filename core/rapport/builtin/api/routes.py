@@ -12,12 +12,13 @@ from flask import Blueprint, Flask, Response, current_app, request, send_from_di
 from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import HTTPException
 
-from rapport.builtin.api import customers, feed, page, tokens
+from rapport.builtin.api import customers, feed, files, page, tokens, webhooks, workflows
 from rapport.builtin.api.bulk import bulk
 from rapport.builtin.api.openapi import Document
 from rapport.builtin.api.problems import Refused, handle, refuse
 from rapport.builtin.api.resource import Resource
 from rapport.builtin.api.sign_in import Bearer
+from rapport.builtin.webhooks.inbound import hear
 from rapport.http import needs, public, sign_in_by
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def _mount(state: BlueprintSetupState) -> None:
     document = Document(site, routes)
     state.add_url_rule("/api/openapi.json", "openapi", public(_view("openapi", document.view)))
     state.add_url_rule("/api/", "reference", public(_view("reference", partial(page.view, document))))
+    state.add_url_rule("/hooks/in/<token>", "hear", public(_view("hear", hear)), methods=["POST"])
     state.add_url_rule("/api/static/<path:filename>", "static", public(_view("static", _static)))
     state.add_url_rule(
         "/api/<path:rest>",
@@ -80,12 +82,16 @@ def all_routes(site: Site) -> Iterable[Route]:
     yield Route("GET", "/api/v1/me", "me", feed.me, "", "Whose token this is, and what it may do")
     yield Route("GET", "/api/v1/search", "search", feed.search, "", "Search every kind of record")
     yield Route("GET", "/api/v1/changes", "changes", feed.changes, "", "Follow what changes")
+    yield Route("POST", "/api/v1/file", "file-upload", files.upload, "attachment.create",
+                "Upload a file, to be put into a field of a record", "attachment")  # fmt: skip
     yield Route("POST", "/api/v1/token", "token-create", tokens.create, "", "Make a token of your own", "token")
     for entity in site.entities:
         for route in entity_routes(Resource(site, entity)):
             if route.name not in LEFT_OUT:
                 yield route
     yield from customers.routes(Route)
+    yield from workflows.routes(Route)
+    yield from webhooks.routes(Route)
 
 
 LEFT_OUT = {"token-create", "token-update", "token-bulk"}
@@ -108,7 +114,12 @@ def entity_routes(resource: Resource) -> Iterable[Route]:
     yield route(
         "POST", f"{path}/bulk", "bulk", partial(bulk, resource), "", f"Change many {many}, one operation a line"
     )
+    yield route("GET", f"{path}/export", "export", resource.export, "export", f"Export {many} as a file")
     yield route("GET", one, "get", resource.get, "read", f"Read a {title}")
+    for field in meta.visible:
+        if field.kind == "file":
+            yield route("GET", f"{one}/{field.name}", f"{field.name}-file", partial(files.send, resource, field.name),
+                        "read", f"Download {field.label.lower()} of a {title}")  # fmt: skip
     yield route("PATCH", one, "update", resource.update, "update", f"Change a {title}")
     yield route("DELETE", one, "delete", resource.delete, "delete", f"Delete a {title} for good")
     yield route("POST", f"{one}/archive", "archive", resource.archive, "delete", f"Archive a {title}")

@@ -14,7 +14,6 @@ from rapport.builtin.api.body import arguments, object_body
 from rapport.builtin.api.problems import Refused
 from rapport.builtin.api.resource import answer
 from rapport.entities import utcnow
-from rapport.entities.base import ACTIONS
 from rapport.errors import Invalid, Problem
 from rapport.http import current_actor, current_site
 from rapport.records.reader import dumper
@@ -53,9 +52,8 @@ def _unknown_scope(scope: str) -> str:
     if scope == "*":
         return ""
     entity, _, action = scope.rpartition(".")
-    names = current_site().entities.names()
-    if (entity == "*" or entity in names) and (action == "*" or action in ACTIONS):
+    known = [meta.permission(each) for meta in current_site().metas.values() for each in (*meta.actions, "*")]
+    if scope in known or (entity == "*" and any(each.endswith(f".{action}") for each in known)):
         return ""
-    known = [f"{name}.{action}" for name in names for action in (*ACTIONS, "*")]
     near = difflib.get_close_matches(scope, known, 1)
     return f"has '{scope}', which is no permission." + (f" Did you mean '{near[0]}'?" if near else "")

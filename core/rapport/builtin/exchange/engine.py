@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,11 +18,14 @@ from rapport.builtin.exchange.cells import Cells, is_blank, shown
 from rapport.builtin.exchange.lookups import Lookup, make_missing
 from rapport.builtin.exchange.readers import BadRow, Table
 from rapport.builtin.exchange.runs import RowProblem, Run
-from rapport.entities import Entity, Field
+from rapport.contributions import ImportStep
+from rapport.entities import Entity, Field, column_of
+from rapport.entities.base import read_extensions
 from rapport.errors import Conflict, Forbidden, Invalid, NotFound, Problem, Stale
 from rapport.i18n.catalogs import _
 from rapport.query.fold import fold
-from rapport.records import Unit
+from rapport.records import Reader, Unit
+from rapport.records.unit import assign
 
 if TYPE_CHECKING:
     from rapport.site import Site
@@ -105,7 +109,7 @@ class Importer:
         self.run = run
         self.table = table
         self.entity: Any = site.entities[run.entity]
-        self.meta = self.entity.meta
+        self.meta = site.meta(self.entity)
         options = run.options
         self.cells = Cells(
             options.get("language") or actor.language, actor.calendar or None,  # type: ignore[arg-type]
@@ -113,11 +117,12 @@ class Importer:
         )  # fmt: skip
         self.columns = self._columns()
         self.lookups = {
-            each.field.name: Lookup(self.meta, each.field) for each in self.columns if each.field.kind == "reference"
-            and each.target != "id"
+            each.field.name: Lookup(site, self.meta, each.field) for each in self.columns
+            if each.field.kind == "reference" and each.target != "id"
         }  # fmt: skip
         self.choices = {each.field.name: _choices(each.field) for each in self.columns if each.field.kind == "choice"}
         self.own = {name for name, lookup in self.lookups.items() if lookup.meta.name == self.meta.name}
+        self.steps = chosen_steps(site, actor, run)
         self.constants: dict[str, Any] = {}
         self.required = [f for f in self.meta.writable if f.required]
         self.unique = [
@@ -148,7 +153,7 @@ class Importer:
         problems = []
         for each in fields:
             if each.target:
-                lookup = self.lookups.get(each.name) or Lookup(self.meta, each)
+                lookup = self.lookups.get(each.name) or Lookup(self.site, self.meta, each)
                 lookup.find(unit.reader, [own[each.name]])
                 value = lookup.of(own[each.name])
                 found, errors = [value], {} if isinstance(value, UUID) else {0: value or _("is not known.")}
@@ -172,6 +177,7 @@ class Importer:
                 outcome.refused += 1
                 outcome.problems.append(RowProblem(record.line, "", record.raw, "unreadable", record.reason))
         rows = self.read([record for record in chunk if not isinstance(record, BadRow)])
+        self.apply_steps(unit.reader, rows)
         for segment in self._segments(rows):
             self._take_segment(unit, segment, outcome)
         outcome.line = chunk[-1].line if isinstance(chunk[-1], BadRow) else chunk[-1][0]
@@ -291,6 +297,40 @@ class Importer:
             del row.state[name]
             if policy != "empty":
                 row.problems.append(RowProblem(row.line, name, text, "unknown", _must_be(self.meta.fields[name])))
+
+    # Steps of plugins ------------------------------------------------------------------------------------------------
+
+    def apply_steps(self, reader: Reader, rows: Sequence[FileRow]) -> None:
+        """Have the chosen steps look over the rows that are sound so far. References are not looked up yet."""
+        for owner, step in self.steps:
+            sound = [row for row in rows if not row.problems]
+            if not sound:
+                return
+            before = copy.deepcopy([row.state for row in sound])
+
+            def work(step: ImportStep = step, sound: list[FileRow] = sound) -> dict[int, list[Problem]]:
+                found = step.run(reader, [row.state for row in sound])
+                return {range(len(sound))[at]: list(problems) for at, problems in (found or {}).items()}
+
+            found = self.site.hooks.required(owner, f"the import step {step.name}", work)
+            for at, problems in found.items():
+                line = sound[at].line
+                sound[at].problems += [RowProblem(line, p.field or "", "", "rule", _(p.message)) for p in problems]
+            for row, old in zip(sound, before, strict=True):
+                self._read_again(row, old)
+
+    def _read_again(self, row: FileRow, old: Mapping[str, Any]) -> None:
+        """What a step changed must be what its field takes, like anything that is put in."""
+        for name, value in list(row.state.items()):
+            if name in old and old[name] == value:
+                continue
+            f = self.meta.fields.get(name)
+            try:
+                if f is None or f.readonly:
+                    raise ValueError(_("is no field of this kind of record."))
+                row.state[name] = f.load(value)
+            except ValueError as error:
+                row.problems.append(RowProblem(row.line, name, shown(value), "value", str(error)))
 
     # Segments: rows that do not build on each other --------------------------------------------------------------------  # noqa: E501
 
@@ -438,7 +478,7 @@ class Importer:
         keyed = [(row, key) for row in rows if (key := self._key(row)) is not None]
         if not keyed:
             return
-        columns = [getattr(self.entity, name) for name in names]
+        columns = [column_of(self.entity, self.meta.fields[name]) for name in names]
         keys = list(dict.fromkeys(key for _row, key in keyed))
         found: dict[Any, list[UUID]] = {}
         for start in range(0, len(keys), 500):
@@ -516,7 +556,7 @@ class Importer:
         return False
 
     def _hold(self, unit: Unit, rows: Sequence[FileRow]) -> list[Any]:
-        if type(self.entity).complete is Entity.complete or self.entity.complete is Entity.complete:
+        if self.entity.complete is Entity.complete:
             return []
         held: list[Any] = []
         for name, lookup in self.lookups.items():
@@ -559,7 +599,7 @@ class Importer:
         def change(part: Sequence[tuple[FileRow, dict[str, Any]]]) -> None:
             for row, changes in part:
                 for name, value in changes.items():
-                    setattr(records[row.match], name, value)  # type: ignore[index]
+                    assign(records[row.match], name, value)  # type: ignore[index]
             unit.flush()
 
         self._in_halves(unit, changing, change)
@@ -574,7 +614,9 @@ class Importer:
             statement = select(self.entity).where(self.entity.id.in_(ids[start : start + 500]))
             if scope is not None:
                 statement = statement.where(scope)
-            found |= {record.id: record for record in unit.session.scalars(statement)}
+            records = list(unit.session.scalars(statement))
+            read_extensions(unit.session, records)
+            found |= {record.id: record for record in records}
         return found
 
     def _in_halves(self, unit: Unit, items: Sequence[Any], act: Callable[[Sequence[Any]], None]) -> None:
@@ -597,6 +639,23 @@ class Importer:
             row.problems += [RowProblem(row.line, p.field or "", "", "rule", p.message) for p in error.problems]
         else:
             row.problems.append(RowProblem(row.line, getattr(error, "field", "") or "", "", "conflict", str(error)))
+
+
+def chosen_steps(site: Site, actor: Actor, run: Run) -> list[tuple[str, ImportStep]]:
+    """The steps that were switched on for an import, each with its plugin; Invalid when one is not there any more."""
+    offered = {step.name: step for step in steps_for(site, actor, run.entity)}
+    names = run.options.get("steps") or []
+    if missing := [name for name in names if name not in offered]:
+        text = _("The step “%(name)s” is not there any more. Decide on the columns again.", name=missing[0])
+        raise Invalid(Problem(None, text))
+    return [(site.import_steps.owner(f"{run.entity}:{name}"), offered[name]) for name in names]
+
+
+def steps_for(site: Site, actor: Actor, entity: str) -> list[ImportStep]:
+    """The steps that plugins offer for imports of an entity."""
+    return [
+        step for step in site.import_steps if step.entity == entity and (step.needs is None or actor.may(step.needs))
+    ]
 
 
 def _choices(f: Field) -> dict[str, str]:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, update
 from rapport.access import Actor
 from rapport.builtin.exchange import runs
 from rapport.builtin.exchange.cells import DATES, shown
-from rapport.builtin.exchange.engine import Importer, Outcome
+from rapport.builtin.exchange.engine import Importer, Outcome, chosen_steps
 from rapport.builtin.exchange.lookups import Lookup
 from rapport.builtin.exchange.readers import BadRow, EncodingCandidate, ReadOptions, Table, open_table
 from rapport.builtin.exchange.runs import RowProblem, Run, Unknown, import_run, import_unknown
@@ -24,7 +24,7 @@ from rapport.builtin.exchange.undoing import Undoing
 from rapport.builtin.exchange.writers import CsvWriter
 from rapport.entities import Entity, EntityMeta, utcnow, uuid7
 from rapport.errors import Conflict, Invalid, NotFound, Problem
-from rapport.i18n.catalogs import LANGUAGES, _, use_language
+from rapport.i18n.catalogs import LANGUAGES, _
 from rapport.i18n.values import use_region
 from rapport.jobs import JobContext, Lost, cancel_job, enqueue_job
 
@@ -45,7 +45,7 @@ SHOWN_SAMPLES = 5
 NEAREST_FOR = 200
 """For so many values that nobody knows, those of most rows, what looks like them is looked up."""
 READING = ("encoding", "delimiter", "header_row", "sheet", "short_rows")
-OPTIONS = (*READING, "language", "dates")
+OPTIONS = (*READING, "language", "dates", "steps")
 ZERO = dict.fromkeys(
     ("done", "total", "line", "created", "updated", "unchanged", "skipped", "refused", "added"), 0
 )  # fmt: skip
@@ -110,8 +110,10 @@ def start(
     _copy(file, path)
     try:
         table = open_table(path, file_name, _read_options(chosen))
-        with _speaking(actor):
-            mapping = _guess(entity.meta, table)
+        with _speaking(site, actor):
+            if not table.columns:
+                raise Invalid(Problem(None, _("There is nothing in the file.")))
+            mapping = _guess(site.meta(entity), table)
         with site.db.write() as connection:
             run_id = runs.insert_run(
                 connection, entity=entity_name, file_name=file_name, stored=stored, options=chosen,
@@ -127,7 +129,7 @@ def start(
 def look(site: Site, actor: Actor, run_id: int, rows: int = 10) -> Look:
     """The columns with samples, what they may become, and the first rows as they would be read."""
     run = get(site, actor, run_id)
-    meta = _entity(site, actor, run.entity).meta
+    meta = site.meta(_entity(site, actor, run.entity))
     with _working(site, actor):
         table = open_run(site, run)
         columns = [
@@ -161,9 +163,9 @@ def decide(site: Site, actor: Actor, run_id: int, **decided: Any) -> Run:
     run = get(site, actor, run_id)
     if run.state not in {"draft", "checked"}:
         raise Conflict(_("Import %(id)s has begun: it cannot be changed any more.", id=run.id))
-    meta = _entity(site, actor, run.entity).meta
+    meta = site.meta(_entity(site, actor, run.entity))
     values = dict(decided)
-    with _speaking(actor):
+    with _speaking(site, actor):
         if "options" in values:
             given = {**run.options, **_checked_options(values["options"])}
             values["options"] = {name: value for name, value in given.items() if value not in (None, "")}
@@ -174,6 +176,7 @@ def decide(site: Site, actor: Actor, run_id: int, **decided: Any) -> Run:
         if "mapping" in values:
             values["mapping"] = {column: target for column, target in values["mapping"].items() if target}
         _check(meta, replace(run, **values))
+        chosen_steps(site, actor, replace(run, **values))
     with site.db.write() as connection:
         runs.forget_findings(connection, run.id)
         return runs.change_run(connection, run, **values, **ZERO, state="draft", message="")
@@ -208,7 +211,7 @@ def unknown(site: Site, actor: Actor, run_id: int) -> list[Unknown]:
 def choices(site: Site, actor: Actor, run_id: int, field: str, text: str = "", limit: int = 20) -> list[str]:
     """Values that a reference or choice field knows, those like `text` first: for saying what another one means."""
     run = get(site, actor, run_id)
-    meta = _entity(site, actor, run.entity).meta
+    meta = site.meta(_entity(site, actor, run.entity))
     return _like(site, actor, meta, field, text, limit)
 
 
@@ -218,8 +221,8 @@ def write_refused(site: Site, actor: Actor, run_id: int, target: BinaryIO) -> in
     The two columns that are added are left out when such a list is imported.
     """
     run = get(site, actor, run_id)
-    with _speaking(actor), site.db.read() as connection:
-        labels = {each.name: each.label for each in targets_of(_entity(site, actor, run.entity).meta)}
+    with _speaking(site, actor), site.db.read() as connection:
+        labels = {each.name: each.label for each in targets_of(site.meta(_entity(site, actor, run.entity)))}
         found = runs.iter_problems(connection, run.id)
         problem = next(found, None)
         columns = [LINE_COLUMN, REASON_COLUMN, *run.columns]
@@ -263,7 +266,7 @@ def forget(site: Site, actor: Actor, run_id: int) -> None:
 def enqueue(site: Site, actor: Actor, run_id: int, work: Work) -> Run:
     """Have a worker check, run or undo an import. Ask `get` how far it is."""
     run = get(site, actor, run_id)
-    _check(_entity(site, actor, run.entity).meta, run, whole=True)
+    _check(site.meta(_entity(site, actor, run.entity)), run, whole=True)
     with site.db.write() as connection:
         job_id = enqueue_job(connection, f"exchange.{work}", {"run_id": run.id}, actor=actor)
         begun = _begin(connection, run, work, job_id=job_id)
@@ -279,7 +282,7 @@ def check(
     Each chunk is really written and taken back, so that what a check accepts a run accepts too.
     """
     run = get(site, actor, run_id)
-    _check(_entity(site, actor, run.entity).meta, run, whole=True)
+    _check(site.meta(_entity(site, actor, run.entity)), run, whole=True)
     with site.db.write() as connection:
         runs.forget_findings(connection, run.id)
         run = runs.change_run(connection, _begin(connection, run, "check"), **ZERO)
@@ -315,7 +318,7 @@ def run(
     returns as it stands.
     """
     run = get(site, actor, run_id)
-    _check(_entity(site, actor, run.entity).meta, run, whole=True)
+    _check(site.meta(_entity(site, actor, run.entity)), run, whole=True)
     with site.db.write() as connection:
         run = _begin(connection, run, "run")
     with _working(site, actor), _failing(site, run, "failed"):
@@ -335,6 +338,7 @@ def run(
                 unit.session.close()
             if progress is not None:
                 progress(run.done, run.total)
+        _find_nearest(site, actor, run)
         with site.db.write() as connection:
             return runs.change_run(
                 connection, run, state="done", total=run.done, finished_at=utcnow(), message=_remarks(importer.table)
@@ -366,7 +370,7 @@ def undo(
     with site.db.write() as connection:
         run = _begin(connection, run, "undo")
     with _working(site, actor), _failing(site, run, "undoing"):
-        undoing = Undoing(site, actor, run)
+        undoing = Undoing(site, run.batch_id)
         highest, total = undoing.size()
         below, done = (highest, 0) if run.undone_to is None else (run.undone_to, 0)
         while True:
@@ -469,7 +473,7 @@ def _failing(site: Site, run: Run, state: str) -> Iterator[None]:
 
 
 def _find_nearest(site: Site, actor: Actor, run: Run) -> None:
-    meta = site.entities[run.entity].meta
+    meta = site.meta_named(run.entity)
     with site.db.read() as connection:
         found = runs.read_unknown(connection, run.id, NEAREST_FOR)
     near = {
@@ -491,7 +495,7 @@ def _like(site: Site, actor: Actor, meta: EntityMeta, name: str, text: str, limi
         raise Invalid(Problem(name, _("is no field that knows a list of values.")))
     if field.target:
         with site.read(actor) as reader:
-            return Lookup(meta, field).titles(reader, text, limit)
+            return Lookup(site, meta, field).titles(reader, text, limit)
     from rapidfuzz import process
 
     labels = [_(choice.label) for choice in field.choices if choice.value]
@@ -624,12 +628,16 @@ def _guess(meta: EntityMeta, table: Table) -> dict[str, str]:
 def _preview(site: Site, actor: Actor, run: Run, table: Table, count: int) -> list[PreviewRow]:
     importer = Importer(site, actor, run, table)
     found: list[PreviewRow] = []
-    for record in islice(table.iter_lists(), count):
+    records = list(islice(table.iter_lists(), count))
+    read = importer.read([record for record in records if not isinstance(record, BadRow)])
+    with site.read(actor) as reader:
+        importer.apply_steps(reader, read)
+    by_line = {row.line: row for row in read}
+    for record in records:
         if isinstance(record, BadRow):
             problem = RowProblem(record.line, "", record.raw, "unreadable", record.reason)
             found.append(PreviewRow(record.line, {}, [problem], record.raw))
-            continue
-        for row in importer.read([record]):
+        elif (row := by_line.get(record[0])) is not None:
             values = {**row.pending, **{name: _as_shown(value) for name, value in _flat(row.state)}}
             found.append(PreviewRow(row.line, values, row.problems))
     return found
@@ -647,12 +655,12 @@ def _as_shown(value: Any) -> str:
     return "; ".join(value) if isinstance(value, tuple) else shown(value)
 
 
-def _speaking(actor: Actor) -> contextlib.AbstractContextManager[Any]:
-    return use_language(actor.language if actor.language in LANGUAGES else "en")
+def _speaking(site: Site, actor: Actor) -> contextlib.AbstractContextManager[Any]:
+    return site.speaking(actor.language if actor.language in LANGUAGES else "en")
 
 
 @contextlib.contextmanager
 def _working(site: Site, actor: Actor) -> Iterator[None]:
     """As the actor speaks, and with telephone numbers read as those of the site's country."""
-    with _speaking(actor), use_region(site.config.country):
+    with _speaking(site, actor), use_region(site.config.country):
         yield

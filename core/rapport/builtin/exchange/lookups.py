@@ -17,6 +17,7 @@ from rapport.workflows.moves import stages_of
 
 if TYPE_CHECKING:
     from rapport.records import Reader, Unit
+    from rapport.site import Site
 
 SMALL = 2000
 """Of a kind with no more records than this, all titles are read once: case and accents do not count then."""
@@ -29,11 +30,11 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 class Lookup:
     """One reference field. `find` looks up many texts; `of` answers for one, from what was found."""
 
-    def __init__(self, owner: EntityMeta, field: Field) -> None:
+    def __init__(self, site: Site, owner: EntityMeta, field: Field) -> None:
         self.field = field
         self.owner = owner
         self.target: Any = entity_class(str(field.target))
-        self.meta: EntityMeta = self.target.meta
+        self.meta: EntityMeta = site.meta(self.target)
         self._known: dict[str, UUID | str | None] = {}
         self._small: dict[str, list[tuple[UUID, str]]] | None = None
         self._large = False

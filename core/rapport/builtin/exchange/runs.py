@@ -26,6 +26,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 from rapport.access import Actor
 from rapport.db.tables import metadata
@@ -294,14 +295,21 @@ def count_kept(connection: Connection, run_id: int) -> int:
 
 def add_unknown(connection: Connection, run_id: int, found: Mapping[tuple[str, str], tuple[int, int]]) -> None:
     """Count values nobody knows: (field, value) to (rows, first line)."""
+    if not found:
+        return
     table = import_unknown
-    for (field, value), (rows, line) in found.items():
-        key = (table.c.run_id == run_id) & (table.c.field == field) & (table.c.value == value)
-        counted = connection.execute(update(table).where(key).values(rows=table.c.rows + rows))
-        if counted.rowcount == 0:
-            connection.execute(
-                insert(table).values(run_id=run_id, field=field, value=value, rows=rows, line=line, nearest=[])
-            )
+    # Both databases say it the same way, but SQLAlchemy has it once for each.
+    new = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+    counted = new.on_conflict_do_update(
+        index_elements=["run_id", "field", "value"], set_={"rows": table.c.rows + new.excluded.rows}
+    )
+    connection.execute(
+        counted,
+        [
+            {"run_id": run_id, "field": field, "value": value, "rows": rows, "line": line, "nearest": []}
+            for (field, value), (rows, line) in found.items()
+        ],
+    )
 
 
 def read_unknown(connection: Connection, run_id: int, limit: int = 1000) -> list[Unknown]:

@@ -1,4 +1,4 @@
-"""Taking an import back: what it made goes, what it changed is as before; what people changed since stays, and is told."""  # noqa: E501
+"""Taking a batch of changes back, such as an import: what people changed since stays, and is told."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from rapport.access import Actor
-from rapport.builtin.exchange.runs import RowProblem, Run
-from rapport.entities import Entity
+from rapport.builtin.exchange.runs import RowProblem
+from rapport.entities import Entity, Extension, column_of
 from rapport.errors import Conflict, Invalid, Stale
 from rapport.i18n.catalogs import _
 from rapport.records import Unit
 from rapport.records.log import change_log
+from rapport.records.session import SCOPED
+from rapport.records.unit import assign
 
 if TYPE_CHECKING:
     from rapport.site import Site
@@ -22,24 +23,20 @@ if TYPE_CHECKING:
 CHUNK = 500
 BY_THEMSELVES = ("plugin", "system")
 """What came about this way goes along with the record it belongs to, and counts as nobody's work."""
-SCOPED = {"rapport_scoped": True}
 
 
 class Undoing:
-    """Goes down the log of an import's changes, newest first, a chunk at a time."""
+    """Goes down the log of a batch's changes, newest first, a chunk at a time."""
 
-    def __init__(self, site: Site, actor: Actor, run: Run) -> None:
+    def __init__(self, site: Site, batch: UUID) -> None:
         self.site = site
-        self.actor = actor
-        self.run = run
+        self.batch = batch
         self.kept: list[RowProblem] = []
 
     def size(self) -> tuple[int, int]:
-        """The place in the log above every change of the import, and how many changes there are."""
+        """The place in the log above every change of the batch, and how many changes there are."""
         with self.site.db.read() as connection:
-            statement = select(func.max(change_log.c.seq), func.count()).where(
-                change_log.c.batch_id == self.run.batch_id
-            )
+            statement = select(func.max(change_log.c.seq), func.count()).where(change_log.c.batch_id == self.batch)
             highest, count = connection.execute(statement).one()
         return (highest or 0) + 1, count
 
@@ -48,7 +45,7 @@ class Undoing:
         self.kept = []
         rows = unit.session.connection().execute(
             select(change_log)
-            .where(change_log.c.batch_id == self.run.batch_id, change_log.c.seq < below)
+            .where(change_log.c.batch_id == self.batch, change_log.c.seq < below)
             .order_by(change_log.c.seq.desc())
             .limit(CHUNK)
         ).all()  # fmt: skip
@@ -72,7 +69,8 @@ class Undoing:
         for row in rows:
             entity = self.site.entities[row.entity]
             if unit.session.get(entity, row.record_id) is None:
-                values = {name: entity.meta.fields[name].load(old) for name, (old, _new) in row.changes.items()}
+                fields = self.site.meta(entity).fields
+                values = {name: fields[name].load(old) for name, (old, _) in row.changes.items() if name in fields}
                 record, _problems = unit.build(entity, {"id": row.record_id, **values})
                 unit.session.add(record)
         unit.flush()
@@ -86,16 +84,16 @@ class Undoing:
         for row in rows:
             record = records.get((row.entity, row.record_id))
             if record is None:
-                self._keep(f"{self.site.entities[row.entity].meta.title} {row.record_id}", _("no longer exists."))
+                self._keep(f"{self.site.meta_named(row.entity).title} {row.record_id}", _("no longer exists."))
                 continue
             for name, (old, new) in row.changes.items():
-                f = record.meta.fields.get(name)
+                f = self.site.meta(type(record)).fields.get(name)
                 if f is None:
                     continue
                 if f.dump(getattr(record, name)) != new:
                     self._keep(_named(record), _("%(field)s was changed since, so it stays.", field=_(f.label)), name)
                     continue
-                setattr(record, name, f.load(old) if old is not None else None)
+                assign(record, name, f.load(old) if old is not None else None)
         _in_halves(unit, list(records.values()), lambda part: unit.flush(), self._refused)
 
     # What was made ------------------------------------------------------------------------------------------------------  # noqa: E501
@@ -125,7 +123,7 @@ class Undoing:
         statement = select(log.record_id, log.seq).where(
             log.entity == entity.meta.name,
             log.record_id.in_(list(made)),
-            log.batch_id.is_distinct_from(self.run.batch_id),
+            log.batch_id.is_distinct_from(self.batch),
             log.via.not_in(BY_THEMSELVES),
         )
         found = unit.session.connection().execute(statement)
@@ -139,8 +137,8 @@ class Undoing:
         own = set(ids)
         for other in self.site.entities:
             meta: Any = other
-            columns = [getattr(meta, f.name) for f in other.meta.references
-                       if f.target == entity.meta.name and f.name != "id"]  # fmt: skip
+            columns = [column_of(meta, f) for f in self.site.meta(other).references
+                       if f.target == entity.meta.name and not _goes_along(other, f.name)]  # fmt: skip
             wheres = [(column, column.in_(ids)) for column in columns]
             if {"about_entity", "about_id"} <= set(other.meta.fields):
                 wheres.append((meta.about_id, (meta.about_entity == entity.meta.name) & meta.about_id.in_(ids)))
@@ -173,6 +171,11 @@ class Undoing:
 
     def _keep(self, what: str, why: str, field: str = "") -> None:
         self.kept.append(RowProblem(0, field, what, "kept", why))
+
+
+def _goes_along(entity: type[Entity], name: str) -> bool:
+    """Whether what refers by this is the record's own: in the log the fields of an extension are the record's."""
+    return name == "id" or (issubclass(entity, Extension) and name == "of_id")
 
 
 def _named(record: Any) -> str:

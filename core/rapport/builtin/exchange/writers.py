@@ -54,7 +54,8 @@ def as_text(value: Cell) -> str:
     elif isinstance(value, bool):
         text = "true" if value else "false"
     elif isinstance(value, Decimal):
-        text = f"{value:f}"
+        whole, dot, places = f"{value:f}".partition(".")
+        text = whole + dot + places[:2] + places[2:].rstrip("0")  # kept with four; written as the API writes it
     elif isinstance(value, dt.datetime):
         text = _utc(value).isoformat() + ("Z" if value.tzinfo else "")
     elif isinstance(value, dt.date | dt.time):

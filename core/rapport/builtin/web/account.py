@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 from rapport.access import Token, User, system
 from rapport.access.service import create_token, set_password, totp_matches
 from rapport.builtin.web import forms
-from rapport.builtin.web.context import go, toast
+from rapport.builtin.web.context import go, meta_of, toast
 from rapport.entities import utcnow
 from rapport.errors import Invalid, NotFound
 from rapport.http import current_actor, current_site, needs
@@ -51,10 +51,10 @@ def _page(status: int = 200, **facts: Any) -> tuple[str, int]:
     user = _me()
     with current_site().read(system("own tokens")) as own:
         tokens = own.all(Token, Token.user_id == user.id, Token.archived_at.is_(None))
-    fields = [f for f in forms.form_fields(User.meta, OWN_FIELDS) if f.name != "time_zone"]
+    fields = [f for f in forms.form_fields(meta_of(User), OWN_FIELDS) if f.name != "time_zone"]
     shown = {"errors": {}, "password_errors": {}, "secret": "", **facts}
     return render_template(
-        "pages/account.html", me=user, fields=fields, values=forms.typed_values(User.meta, user, fields), tokens=tokens,
+        "pages/account.html", me=user, fields=fields, values=forms.typed_values(user, fields), tokens=tokens,
         zones=sorted(zoneinfo.available_timezones()), **shown,
     ), status  # fmt: skip
 

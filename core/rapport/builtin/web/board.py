@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,17 +11,18 @@ from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 
 from rapport.access import User
-from rapport.builtin.web.context import done, formats, go, reader, toast
-from rapport.builtin.web.lists import asked, entity_or_404
+from rapport.builtin.web import forms
+from rapport.builtin.web.context import came_from, done, formats, go, is_htmx, meta_of, reader, toast
+from rapport.builtin.web.lists import Asked, asked, entity_or_404
 from rapport.builtin.web.present import default_currency
 from rapport.customers import Customer
 from rapport.entities import Entity, Field, utcnow
 from rapport.errors import Invalid, Stale
 from rapport.http import current_actor, current_site, needs
 from rapport.workflows import Pipeline, Stage
-from rapport.workflows.moves import move, stages_of
+from rapport.workflows.moves import stages_of
 
-CARDS = 50
+CARDS = 30
 """Cards shown in a column; the list has them all."""
 
 
@@ -51,15 +53,15 @@ def board(name: str) -> str:
     totals = _totals(entity, conditions)
     cards = _cards(entity, conditions, stages)
     return render_template(
-        "pages/board.html", meta=entity.meta, ask=ask, stages=stages, pipelines=pipelines, chosen=chosen,
-        columns=[_column(stage, totals.get(stage.id, (0, {})), cards.get(stage.id, [])) for stage in stages],
+        "pages/board.html", meta=meta_of(entity), ask=ask, stages=stages, pipelines=pipelines, chosen=chosen,
+        columns=[_column(ask, stage, totals.get(stage.id, (0, {})), cards.get(stage.id, [])) for stage in stages],
         facts=_card_facts(entity, [card for column in cards.values() for card in column], stages),
     )  # fmt: skip
 
 
 def money_field(entity: type[Entity]) -> Field | None:
     """The amount that cards and columns show: the entity's first one."""
-    return next((f for f in entity.meta.fields.values() if f.kind == "money" and not f.secret), None)
+    return next((f for f in meta_of(entity).fields.values() if f.kind == "money" and not f.secret), None)
 
 
 def _totals(entity: Any, conditions: list[Any]) -> dict[UUID, tuple[int, dict[str, Any]]]:
@@ -104,8 +106,9 @@ def _cards(entity: Any, conditions: list[Any], stages: list[Stage]) -> dict[UUID
     return columns
 
 
-def _column(stage: Stage, total: tuple[int, dict[str, Any]], cards: list[Any]) -> dict[str, Any]:
+def _column(ask: Asked, stage: Stage, total: tuple[int, dict[str, Any]], cards: list[Any]) -> dict[str, Any]:
     count, sums = total
+    here = f'stage_id = "{stage.id}"'
     return {
         "stage": stage,
         "count": count,
@@ -115,12 +118,13 @@ def _column(stage: Stage, total: tuple[int, dict[str, Any]], cards: list[Any]) -
         "tone": {"won": "green", "lost": "red"}.get(stage.kind, "blue"),
         "cards": cards,
         "more": max(0, count - len(cards)),
+        "more_url": ask.url(filter=f"({ask.filter}) and {here}" if ask.filter else here),
     }
 
 
 def _card_facts(entity: Any, cards: list[Any], stages: list[Stage]) -> dict[UUID, dict[str, Any]]:
     """What a card says beside its title: customer, amount, due day, owner, and whether it has been lying."""
-    fields, money = entity.meta.fields, money_field(entity)
+    fields, money = meta_of(entity).fields, money_field(entity)
     customers = reader().titles(Customer, [c.customer_id for c in cards]) if "customer_id" in fields else {}
     owners = reader().titles(User, [c.owner_id for c in cards]) if entity.meta.owned else {}
     due_field = next((f.name for f in fields.values() if f.kind == "date" and not f.readonly), None)
@@ -146,20 +150,25 @@ def _card_facts(entity: Any, cards: list[Any], stages: list[Stage]) -> dict[UUID
 
 @needs("")
 def move_card(name: str, record_id: UUID) -> Response:
-    """A card was put into another column. A guard that refuses says why, and the card goes back."""
+    """A card was put into another column. What the stage needs is asked for; until then the card goes back."""
     entity = _staged(name)
     try:
         target = UUID(request.form.get("stage", ""))
         version = int(request.form["version"]) if request.form.get("version") else None
     except ValueError:
         abort(400)
+    asked_for = [f for f in forms.form_fields(meta_of(entity)) if f.name in request.form and f.name != "stage_id"]
     try:
+        values = forms.read_form(meta_of(entity), request.form, asked_for)
         with current_site().write(current_actor()) as unit:
             record = unit.get(entity, record_id)
             if record.stage_id != target:
-                move(unit, record, target, version=version)
+                unit.update(record, {**values, "stage_id": str(target)}, version=version)
     except Invalid as error:
-        labels = {f.name: g.texts.gettext(f.label) for f in entity.meta.fields.values()}
+        fields = _askable(entity, error)
+        if fields and is_htmx():
+            return _ask(entity, record_id, target, [*asked_for, *fields], error if asked_for else None)
+        labels = {f.name: g.texts.gettext(f.label) for f in meta_of(entity).fields.values()}
         message = " ".join(
             f"{labels.get(p.field or '', '')} {g.texts.gettext(p.message)}".strip() for p in error.problems
         )
@@ -169,7 +178,36 @@ def move_card(name: str, record_id: UUID) -> Response:
     if request.form.get("page") == "record":
         toast(g.texts.gettext("Moved."))
         return go(f"/{name}/{record_id}")
+    if asked_for:  # from the dialog: the card is still in its old column
+        toast(g.texts.gettext("Moved."))
+        return go(came_from(f"/{name}/board"))
     return done(g.texts.gettext("Moved."))
+
+
+def _askable(entity: type[Entity], error: Invalid) -> list[Field]:
+    """The fields that would make the move possible, when every problem is one that somebody can fill in."""
+    names = {problem.field for problem in error.problems}
+    fields = [f for f in forms.form_fields(meta_of(entity)) if f.name in names and f.kind != "file"]
+    return fields if len(fields) == len(names) else []
+
+
+def _ask(
+    entity: type[Entity], record_id: UUID, target: UUID, fields: Sequence[Field], error: Invalid | None
+) -> Response:
+    """A dialog for what the stage needs, which takes the place of the refusal."""
+    fields = list({f.name: f for f in fields}.values())
+    record: Any = reader().get(entity, record_id)
+    values = forms.retyped(request.form, fields) if error else forms.typed_values(record, fields)
+    stage = next((each for each in stages_of(reader().session, entity.meta.name) if each.id == target), None)
+    page = render_template(
+        "pages/_move.html", meta=meta_of(entity), record=record, stage=stage, fields=fields, values=values,
+        errors=forms.errors_by_field(error.problems) if error else {}, texts=forms.reference_texts(fields, values),
+        currencies={f.name: forms.currencies_of(record, f) for f in fields if f.kind == "money"},
+        back=request.form.get("page", ""),
+    )  # fmt: skip
+    answer = Response(page, 422, content_type="text/html; charset=utf-8")
+    answer.headers["HX-Retarget"], answer.headers["HX-Reswap"] = "#modal-body", "innerHTML"
+    return answer
 
 
 def _refused(message: str, status: int) -> Response:

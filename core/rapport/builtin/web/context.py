@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
+import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from flask import (
     Blueprint,
@@ -26,7 +29,7 @@ from flask.blueprints import BlueprintSetupState
 from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf
 from markupsafe import Markup
 from sqlalchemy.exc import OperationalError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response as BaseResponse
 
 from rapport.access import Actor
@@ -34,10 +37,11 @@ from rapport.builtin import BUILTIN
 from rapport.builtin.web.design import STATIC, TEMPLATES, Design
 from rapport.builtin.web.sign_in import signed_in_actor
 from rapport.contributions import Panel
-from rapport.errors import Conflict, Forbidden, Invalid, NotFound, RapportError, Stale
-from rapport.http import current_actor, current_site, public, sign_in_by
+from rapport.entities import Entity, EntityMeta
+from rapport.errors import Conflict, Forbidden, Invalid, NotFound, RapportError, Stale, Unavailable
+from rapport.http import current_actor, current_site, public, sign_in_by, way_in
 from rapport.i18n.calendars import Calendar
-from rapport.i18n.catalogs import LANGUAGES, direction, negotiate, use_language
+from rapport.i18n.catalogs import LANGUAGES, direction, negotiate
 from rapport.i18n.formats import Formats
 from rapport.i18n.reading import parse_date
 from rapport.i18n.values import use_region
@@ -58,10 +62,14 @@ def make_blueprint(*modules: ModuleType) -> Blueprint:
     web.teardown_app_request(_fall_silent)
     web.record_once(_prepare_app)
     for kind, handler in (
-        (HTTPException, _http_error), (CSRFError, _csrf_error), (NotFound, _not_found), (Forbidden, _forbidden),
+        (HTTPException, _http_error), (RequestEntityTooLarge, _too_large),
+        (CSRFError, _csrf_error), (NotFound, _not_found), (Forbidden, _forbidden),
         (Stale, _conflict), (Conflict, _conflict), (Invalid, _invalid), (OperationalError, _database_away),
+        (Unavailable, _unavailable),
     ):  # fmt: skip
         web.register_error_handler(kind, handler)
+        if kind is not RequestEntityTooLarge:  # the pages of plugins, and addresses of nobody
+            web.app_errorhandler(kind)(handler)
     return web
 
 
@@ -81,6 +89,7 @@ def _prepare_app(state: BlueprintSetupState) -> None:
     app.config.setdefault("WTF_CSRF_TIME_LIMIT", None)  # as long as the session
     app.config.setdefault("WTF_CSRF_CHECK_DEFAULT", True)
     sign_in_by(app, "/", signed_in_actor)  # type: ignore[arg-type]
+    app.extensions["rapport.speak"] = speak
     _use_plugin_templates(app, site)  # type: ignore[arg-type]
     app.jinja_env.globals.update(_=_say, gettext=_say, ngettext=_say_counted)
     app.jinja_env.globals.update(asset=design.asset, icon=design.icon, csrf_token=generate_csrf, slot=slot,
@@ -94,20 +103,23 @@ def _use_plugin_templates(app: Flask, site: Site) -> None:
     import jinja2
 
     loaders: list[jinja2.BaseLoader] = [jinja2.FileSystemLoader(TEMPLATES)]
-    for package in _packages(site):
+    for package in site.packages:
         try:
             loaders.append(jinja2.PackageLoader(package))
         except ValueError:  # a plugin without templates
             continue
     loaders.append(app.create_global_jinja_loader())  # those of blueprints, such as the API's
     app.jinja_env.loader = jinja2.ChoiceLoader(loaders)
+    # Compiled once by this user of the machine, not by every process: a third of a second until the first page.
+    app.jinja_env.bytecode_cache = jinja2.FileSystemBytecodeCache()
 
 
 # Facts ---------------------------------------------------------------------------------------------------------------
 
 
 def _choose_language() -> None:
-    _speak(negotiate(request.headers.get("Accept-Language", ""), session.get("lang")))
+    chosen = session.get("lang") if way_in(request.path) == "/" else None
+    _speak(negotiate(request.headers.get("Accept-Language", ""), chosen))
 
 
 def speak(actor: Actor) -> None:
@@ -116,11 +128,17 @@ def speak(actor: Actor) -> None:
         _speak(actor.language)
 
 
+def speak_to(language: str) -> None:
+    """From here on the request speaks a customer's language, if it is one of ours."""
+    if language in LANGUAGES and language != g.lang:
+        _speak(language)
+
+
 def _speak(lang: str) -> None:
     """Until the request ends, speak this language, and read phone numbers as those of the site's country."""
     _fall_silent(None)
     site, g.lang, g.speaking = current_site(), lang, ExitStack()
-    g.texts = g.speaking.enter_context(use_language(lang, _packages(site)))
+    g.texts = g.speaking.enter_context(site.speaking(lang))
     g.speaking.enter_context(use_region(site.config.country or None))
 
 
@@ -138,11 +156,6 @@ def _say_counted(one: str, many: str, n: int, /, **values: Any) -> str:
 def _fall_silent(_error: BaseException | None) -> None:
     if "speaking" in g:
         g.pop("speaking").close()
-
-
-def _packages(site: Site) -> list[str]:
-    """The import names of the site's plugins, whose templates and translations count."""
-    return [module.__name__.split(".")[0] for name, module in site.modules.items() if name not in BUILTIN]
 
 
 def formats() -> Formats:
@@ -180,6 +193,11 @@ def other_day(value: str | None) -> str:
     return ""
 
 
+def meta_of(record: Entity | type[Entity]) -> EntityMeta:
+    """What this site knows of a kind of record, or of a record's kind."""
+    return current_site().meta(record if isinstance(record, type) else type(record))
+
+
 def reader() -> Reader:
     """The signed-in person's reader, one for the whole request."""
     if "reader" not in g:
@@ -190,11 +208,12 @@ def reader() -> Reader:
 
 def _close_reader(_error: BaseException | None) -> None:
     if "reader" in g:
-        g.pop("reader").session.close()
+        g.pop("reader").close()
 
 
 def _page_facts() -> dict[str, Any]:
     actor: Actor | None = g.get("actor")
+    staff = way_in(request.path) == "/"  # pages of another way in have a shell of their own
     facts: dict[str, Any] = {
         "lang": g.lang,
         "dir": direction(g.lang),
@@ -202,25 +221,32 @@ def _page_facts() -> dict[str, Any]:
         "user": actor,
         "languages": [{"code": each.code, "title": each.name} for each in LANGUAGES.values()],
         "formats": formats(),
-        "toasts": _kept_toasts(),
+        "toasts": _kept_toasts() if staff else [],
         "navigation": [],
         "quick_create": [],
         "user_menu": [],
         "site_name": current_site().settings.get("core.name"),
     }
-    if actor is not None:
+    if actor is not None and staff:
         facts["navigation"] = _navigation(actor)
         facts["quick_create"] = _quick_create(actor)
     return facts
 
 
+_SETTINGS = frozenset({"user", "team", "webhook", "inbound_hook"})
+"""Kinds of records that administrators reach through the settings."""
+
+
 def _navigation(actor: Actor) -> list[dict[str, Any]]:
     site, path, text = current_site(), request.path, g.texts.gettext
     items: list[dict[str, Any]] = [{"title": text("Home"), "icon": "home", "url": "/", "active": path == "/"}]
+    items += _overviews(actor, path)
     groups: dict[str, list[dict[str, Any]]] = {}
     for entity in site.entities:
-        meta = entity.meta
-        if not meta.listed or meta.name in {"user", "team"} or not actor.may(meta.permission("read")):
+        meta = meta_of(entity)
+        if not meta.listed or not actor.may(meta.permission("read")):
+            continue
+        if meta.name in {"user", "team"} or (meta.name in _SETTINGS and actor.is_admin):
             continue
         url = f"/{meta.name}"
         active = path == url or path.startswith(url + "/")
@@ -231,7 +257,8 @@ def _navigation(actor: Actor) -> list[dict[str, Any]]:
     extra = sorted(site.navigation, key=lambda item: item.order)
     for owner, entries in groups.items():
         if owner not in BUILTIN:
-            items.append({"title": text(owner.capitalize()), "url": "", "icon": "", "children": []})
+            title = text("More") if owner == "custom" else text(owner.replace("_", " ").capitalize())
+            items.append({"title": title, "url": "", "icon": "", "children": []})
         items += entries
         items += [
             _nav_item(item, path) for item in extra if site.navigation.owner(item.url) == owner and _may(actor, item)
@@ -247,6 +274,19 @@ def _navigation(actor: Actor) -> list[dict[str, Any]]:
     return items
 
 
+def _overviews(actor: Actor, path: str) -> list[dict[str, Any]]:
+    """Pages that are there once somebody has something to show on them."""
+    text, items = g.texts.gettext, []
+    if panels_of("dashboard"):
+        items.append(
+            {"title": text("Dashboard"), "icon": "dashboard", "url": "/dashboard", "active": path == "/dashboard"}
+        )
+    if any(_may(actor, report) for report in current_site().reports):
+        active = path == "/reports" or path.startswith("/reports/")
+        items.append({"title": text("Reports"), "icon": "report", "url": "/reports", "active": active})
+    return items
+
+
 def _may(actor: Actor, item: Any) -> bool:
     return item.needs is None or actor.may(item.needs)
 
@@ -258,11 +298,13 @@ def _nav_item(item: Any, path: str) -> dict[str, Any]:
 
 def _quick_create(actor: Actor) -> list[dict[str, str]]:
     return [
-        {"title": g.texts.gettext(entity.meta.title), "url": f"/{entity.meta.name}/new", "icon": entity.meta.icon}
+        {
+            "title": g.texts.gettext(meta_of(entity).title),
+            "url": f"/{entity.meta.name}/new",
+            "icon": meta_of(entity).icon,
+        }
         for entity in current_site().entities
-        if entity.meta.listed
-        and entity.meta.name not in {"user", "team"}
-        and actor.may(entity.meta.permission("create"))
+        if entity.meta.listed and entity.meta.name not in _SETTINGS and actor.may(entity.meta.permission("create"))
     ]
 
 
@@ -276,22 +318,44 @@ def panels_of(name: str) -> list[Panel]:
     actor: Actor | None = g.get("actor")
     if actor is None:
         return []
-    every = sorted(current_site().panels, key=lambda each: (each.order, each.name))
-    return [each for each in every if each.slot == name and (each.needs is None or actor.may(each.needs))]
+    return [each for each in current_site().panels_at.get(name, ()) if _may(actor, each) and _has_role(actor, each)]
+
+
+def _has_role(actor: Actor, panel: Panel) -> bool:
+    return not panel.roles or actor.is_admin or not actor.roles.isdisjoint(panel.roles)
 
 
 def show_panel(panel: Panel, facts: Mapping[str, Any]) -> Markup:
     """One panel, or the placeholder that says whose it is when it fails."""
-    site = current_site()
-    owner = site.panels.owner(panel.name)
 
     def shown() -> str:
-        gathered = dict(panel.facts(reader(), **facts)) if panel.facts is not None else {}
+        gathered = dict(panel.facts(reader(), **_taken(panel.facts, facts))) if panel.facts is not None else {}
         return render_template(panel.template, panel=panel, **{**facts, **gathered})
 
-    broken = render_template("pages/_broken_panel.html", title=panel.title, plugin=owner)
-    found = site.hooks.shielded(owner, f"panel {panel.name}", shown, broken)
+    return show_piece(current_site().panels.owner(panel.name), f"panel {panel.name}", panel.title, shown)
+
+
+def show_piece(owner: str, what: str, title: str, render: Callable[[], str]) -> Markup:
+    """A piece of a page that a plugin has a hand in, rendered by us; when it fails, a card under its title says whose."""  # noqa: E501
+    found: str | None = current_site().hooks.shielded(owner, what, render, None)
+    if found is None:
+        if "reader" in g:
+            reader().recover()
+        found = render_template("pages/_broken_panel.html", title=title, plugin=owner)
     return Markup(found)  # noqa: S704 - rendered by Jinja with autoescape
+
+
+def _taken(function: Callable[..., Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Those facts of a slot that a panel asks for by name, so that a slot may get more of them one day."""
+    wanted = _parameters(function)
+    return {name: value for name, value in facts.items() if wanted is None or name in wanted}
+
+
+@functools.lru_cache(maxsize=1024)
+def _parameters(function: Callable[..., Any]) -> frozenset[str] | None:
+    """The names a function takes; None for one that takes whatever there is."""
+    every = inspect.signature(function).parameters.values()
+    return None if any(each.kind is each.VAR_KEYWORD for each in every) else frozenset(each.name for each in every)
 
 
 # Answers -------------------------------------------------------------------------------------------------------------
@@ -324,6 +388,12 @@ def go(url: str) -> BaseResponse:
     return redirect(url)
 
 
+def came_from(otherwise: str) -> str:
+    """The page of ours that an htmx request was sent from."""
+    parts = urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "")
+    return (parts.path + (f"?{parts.query}" if parts.query else "")) if parts.path.startswith("/") else otherwise
+
+
 def done(message: str, *, status: int = 204, body: str = "", **extra: Any) -> Response:
     """Answer an htmx request with a message and, if given, new content."""
     answer = make_response(body, status if not body else 200)
@@ -346,6 +416,11 @@ def _http_error(error: HTTPException) -> BaseResponse:
     return problem(texts.get(error.code or 500, error.description or str(error)), error.code or 500)
 
 
+def _too_large(_error: RequestEntityTooLarge) -> BaseResponse:
+    limit = current_site().config.max_upload_mb
+    return problem(g.texts.gettext("That is too large: at most %(limit)s MB can be sent at once.", limit=limit), 413)
+
+
 def _csrf_error(_error: CSRFError) -> BaseResponse:
     return problem(g.texts.gettext("This page was open for too long. Load it again and repeat what you did."), 400)
 
@@ -364,6 +439,12 @@ def _conflict(error: RapportError) -> BaseResponse:
 
 def _invalid(error: Invalid) -> BaseResponse:
     return problem(str(error), 400 if not is_htmx() else 409)
+
+
+def _unavailable(error: Unavailable) -> BaseResponse:
+    answer = problem(str(error), 503)
+    answer.headers["Retry-After"] = "2"
+    return answer
 
 
 def _database_away(error: OperationalError) -> BaseResponse:

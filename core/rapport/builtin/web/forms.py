@@ -9,13 +9,14 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from flask import g
+from flask import g, request
 from werkzeug.datastructures import MultiDict
 
 from rapport.builtin.web.context import calendar_of, formats, reader
 from rapport.entities import Entity, EntityMeta, Field, entity_class
 from rapport.entities.fields import ADDRESS_PARTS
 from rapport.errors import Invalid, Problem
+from rapport.files import find_files, store
 from rapport.http import current_actor, current_site
 from rapport.i18n.catalogs import _
 from rapport.i18n.characters import persian_digits, plain_digits
@@ -28,7 +29,9 @@ CURRENCIES = ("EUR", "USD", "GBP", "CAD", "CHF", "CNY", "ILS", "IRR", "JPY", "AE
 def form_fields(meta: EntityMeta, names: Sequence[str] | None = None) -> list[Field]:
     """The fields a form shows, in order; a currency is chosen beside its amount, not by itself."""
     currencies = {f.currency for f in meta.fields.values() if f.currency}
-    chosen = [f for f in meta.writable if not f.secret and f.name not in HIDDEN and f.name not in currencies]
+    chosen = [
+        f for f in meta.writable if not (f.secret or f.hidden) and f.name not in HIDDEN and f.name not in currencies
+    ]
     return [f for f in chosen if names is None or f.name in names]
 
 
@@ -40,7 +43,7 @@ def sections(fields: Iterable[Field]) -> list[tuple[str, list[Field]]]:
     return list(groups.items())
 
 
-def read_form(meta: EntityMeta, form: MultiDict[str, str], fields: Iterable[Field]) -> dict[str, Any]:
+def read_form(meta: EntityMeta | None, form: MultiDict[str, str], fields: Iterable[Field]) -> dict[str, Any]:
     """What was typed, as input. Raises Invalid with every value that cannot be read in the person's own notation."""
     values: dict[str, Any] = {}
     problems: list[Problem] = []
@@ -49,9 +52,17 @@ def read_form(meta: EntityMeta, form: MultiDict[str, str], fields: Iterable[Fiel
             if any(f"{field.name}.{part}" in form for part in ADDRESS_PARTS):
                 values[field.name] = {part: form.get(f"{field.name}.{part}", "") for part in ADDRESS_PARTS}
             continue
+        if field.kind == "file":
+            try:
+                values |= _uploaded(field, form)
+            except Invalid as error:
+                problems += [Problem(field.name, problem.message) for problem in error.problems]
+            continue
         if field.name not in form:
             continue
         text = form.getlist(field.name)[-1]
+        if not text.strip() and field.kind == "instant" and not field.nullable and not field.required:
+            continue  # it has a time by itself: now, or the one it had
         try:
             values[field.name] = _read(field, text)
         except ValueError as error:
@@ -61,6 +72,19 @@ def read_form(meta: EntityMeta, form: MultiDict[str, str], fields: Iterable[Fiel
     if problems:
         raise Invalid(problems)
     return values
+
+
+def _uploaded(field: Field, form: MultiDict[str, str]) -> dict[str, UUID | str | None]:
+    """The file that was chosen, else the one that is there, unless it is to go."""
+    sent = request.files.get(f"{field.name}.file")
+    if sent is not None and sent.filename:
+        stored = store(current_site(), sent.stream, sent.filename, current_actor())
+        g.setdefault("uploads", {})[field.name] = str(stored.id)  # shown again beside an error: nothing is sent twice
+        return {field.name: stored.id}
+    if field.name not in form:
+        return {}
+    kept = "" if form.get(f"{field.name}.remove") else form[field.name]
+    return {field.name: kept or None}
 
 
 def _read(field: Field, text: str) -> Any:
@@ -96,7 +120,7 @@ def _moment(text: str) -> dt.datetime:
         raise ValueError(_("needs a time of day, such as 14:30.")) from None
 
 
-def typed_values(meta: EntityMeta, record: Any, fields: Iterable[Field]) -> dict[str, Any]:
+def typed_values(record: Any, fields: Iterable[Field]) -> dict[str, Any]:
     """A record's values as the controls of a form show them."""
     return {field.name: control_value(field, getattr(record, field.name)) for field in fields}
 
@@ -123,6 +147,8 @@ def retyped(form: MultiDict[str, str], fields: Iterable[Field]) -> dict[str, Any
     for field in fields:
         if field.kind == "address":
             values[field.name] = {part: form.get(f"{field.name}.{part}", "") for part in ADDRESS_PARTS}
+        elif field.kind == "file":
+            values[field.name] = g.get("uploads", {}).get(field.name) or form.get(field.name, "")
         elif field.name in form:
             text = form.getlist(field.name)[-1]
             values[field.name] = text == "true" if field.kind == "flag" else (
@@ -132,17 +158,28 @@ def retyped(form: MultiDict[str, str], fields: Iterable[Field]) -> dict[str, Any
 
 
 def reference_texts(fields: Iterable[Field], values: Mapping[str, Any]) -> dict[str, str]:
-    """The titles of the records that references in a form point at."""
+    """What references in a form point at: the titles of records, and the names of files."""
     texts = {}
     for field in fields:
         value = values.get(field.name)
-        if field.target and value:
+        if value and (field.target or field.kind == "file"):
             try:
                 record_id = value if isinstance(value, UUID) else UUID(str(value))
             except ValueError:
                 continue
-            texts[field.name] = reader().titles(entity_class(field.target), [record_id]).get(record_id, "")
+            if field.target:
+                texts[field.name] = reader().titles(entity_class(field.target), [record_id]).get(record_id, "")
+            else:
+                texts[field.name] = _file_name(record_id)
     return texts
+
+
+def _file_name(file_id: UUID) -> str:
+    """What a form calls the file it has. An id that was sent in a form may be anybody's, so only one's own tell."""
+    by = None if request.method == "GET" else current_actor()
+    with current_site().db.read() as connection:  # the page's own reader may have begun before it came
+        found = find_files(connection, [file_id], by=by).get(file_id)
+    return found.name if found else g.texts.gettext("the present file")
 
 
 def errors_by_field(problems: Iterable[Problem]) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ from sqlalchemy import or_
 from rapport.builtin.web.context import formats, reader
 from rapport.customers import Customer
 from rapport.entities import utcnow
-from rapport.http import current_actor, needs
+from rapport.http import current_actor, current_site, needs
 from rapport.interactions import Interaction, Task
 
 
@@ -32,7 +32,9 @@ def home() -> str:
         else g.texts.gettext("Good afternoon, %(name)s", name=actor.name.split(" ")[0]) if hour < 18
         else g.texts.gettext("Good evening, %(name)s", name=actor.name.split(" ")[0])
     )  # fmt: skip
+    first_steps = actor.is_admin and not reader().all(Customer, limit=1)
     return render_template(
         "pages/home.html", due=due, coming=coming, recent=recent, customers=customers, today=today, greeting=greeting,
-        day=formats().date(today, "long"),
+        first_steps=first_steps, day=formats().date(today, "long"),
+        kinds={kind.name: kind for kind in current_site().interaction_types},
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -11,8 +11,9 @@ from uuid import UUID
 from flask import Blueprint, abort, g, render_template, request
 from werkzeug.wrappers import Response
 
+from rapport.builtin.exchange.download import download
 from rapport.builtin.web import forms
-from rapport.builtin.web.context import done, go, is_htmx, reader, toast
+from rapport.builtin.web.context import done, go, is_htmx, meta_of, reader, toast
 from rapport.builtin.web.present import Presenter
 from rapport.builtin.web.views import View
 from rapport.contributions import Action, ActionResult
@@ -47,12 +48,14 @@ _FAMILY = {
 def add_pages(web: Blueprint) -> None:
     """The pages of lists; the names of entities are matched last, after every other page."""
     web.add_url_rule("/<name>", view_func=list_page, methods=["GET"])
+    web.add_url_rule("/<name>/export", view_func=export_list, methods=["GET"])
     web.add_url_rule("/<name>/filter", view_func=add_filter, methods=["GET", "POST"])
     web.add_url_rule("/<name>/columns", view_func=choose_columns, methods=["GET", "POST"])
     web.add_url_rule("/<name>/set", view_func=set_many, methods=["GET"])
     web.add_url_rule("/<name>/views", view_func=save_view, methods=["GET", "POST"])
     web.add_url_rule("/<name>/views/<uuid:view_id>/delete", view_func=delete_view, methods=["POST"])
     web.add_url_rule("/<name>/bulk", view_func=bulk, methods=["POST"])
+    web.add_url_rule("/<name>/bulk/<action_name>", view_func=ask_for_action, methods=["GET"])
     web.add_url_rule("/<name>/<uuid:record_id>/cell/<field_name>", view_func=cell, methods=["GET", "POST"])
 
 
@@ -76,6 +79,13 @@ class Asked:
     archived: bool
     view: View | None
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether the list differs from the saved view, or from the usual list where there is none."""
+        kept = self.view
+        now = (self.filter, self.search, self.sort, self.columns)
+        return now != ((kept.filter, kept.search, kept.sort, tuple(kept.columns)) if kept else ("", "", "", ()))
+
     def url(self, path: str = "", **changes: str) -> str:
         """The address of this list with something changed; empty values are left out."""
         facts = {
@@ -87,7 +97,10 @@ class Asked:
             "archived": "1" if self.archived else "",
             **changes,
         }
-        query = urlencode({key: value for key, value in facts.items() if value})
+        kept = self.view
+        own = {"filter": kept.filter, "q": kept.search, "sort": kept.sort, "columns": kept.columns} if kept else {}
+        # An empty value says that what the view has there is taken off.
+        query = urlencode({key: value for key, value in facts.items() if value or own.get(key)})
         return f"/{self.entity.meta.name}{path}" + (f"?{query}" if query else "")
 
 
@@ -107,9 +120,8 @@ def asked(entity: type[Entity]) -> Asked:
 
     if tag := given.get("tag", ""):
         return Asked(entity, f'tags has "{tag.replace(chr(34), "")}"', "", "", (), False, None)
-    columns = given.get("columns", "")
-    names = columns.split(",") if columns else list(view.columns) if view else []
-    known = {f.name for f in entity.meta.visible} | _added_columns(entity).keys()
+    names = given.get("columns", ",".join(view.columns) if view else "").split(",")
+    known = {f.name for f in meta_of(entity).visible} | _added_columns(entity).keys()
     return Asked(
         entity=entity,
         filter=part("filter", view.filter if view else ""),
@@ -133,7 +145,7 @@ def _added_columns(entity: type[Entity]) -> dict[str, Any]:
 
 def default_sort(entity: type[Entity]) -> str:
     """People by name, work by what is due, the rest newest first."""
-    fields = entity.meta.fields
+    fields = meta_of(entity).fields
     if f"{entity.meta.display}_key" in fields:
         return entity.meta.display
     for name in ("due_on", "close_on", "expected_close_on"):
@@ -147,9 +159,9 @@ def list_page(name: str) -> str | tuple[str, int]:
     """The list, or the further rows of it that a scroll asks for."""
     entity = entity_or_404(name)
     ask = asked(entity)
-    meta, errors = entity.meta, []
+    meta, errors = meta_of(entity), []
     added = _added_columns(entity)
-    shown = ask.columns or (*(f.name for f in meta.visible if f.in_list), *added)
+    shown = ask.columns or (*(f.name for f in meta.listed_fields), *added)
     fields = [meta.fields[each] for each in shown if each in meta.fields] or [meta.fields[meta.display]]
     page = None
     wanted = [*fields, *_beside(entity, fields)]
@@ -184,17 +196,38 @@ def list_page(name: str) -> str | tuple[str, int]:
         "exact": exact,
         "chips": _chips(ask),
         "views": _views(entity),
+        "ready": [
+            {
+                "title": g.texts.gettext(each.title),
+                "active": ask.view is None and ask.filter == each.filter,
+                "url": f"/{meta.name}?" + urlencode({"filter": each.filter}),
+            }
+            for each in current_site().list_filters
+            if each.entity == meta.name and (each.needs is None or current_actor().may(each.needs))
+        ],
         "bulk_actions": [a for a in _actions(entity) if a.bulk],
         "may": lambda action: current_actor().may(meta.permission(action)),
     }
     return render_template("pages/list.html", **facts), (422 if errors else 200)
 
 
+@needs("")
+def export_list(name: str) -> Response:
+    """The list as it is shown, all its rows, as a file for a spreadsheet."""
+    entity = entity_or_404(name)
+    ask = asked(entity)
+    shown = [each for each in ask.columns if each in meta_of(entity).fields] if ask.columns else None
+    return download(
+        reader(), entity, request.args.get("format", "xlsx"), filter=ask.filter, search=ask.search,
+        sort=ask.sort or default_sort(entity), archived=ask.archived, fields=shown, for_people=True,
+    )  # fmt: skip
+
+
 def _beside(entity: type[Entity], fields: Sequence[Field]) -> list[Field]:
     """Fields a list needs though it does not show them: the title, and the currency of an amount."""
     names = {f.name for f in fields}
     needed = [entity.meta.display, *(f.currency for f in fields if f.currency)]
-    return [entity.meta.fields[each] for each in dict.fromkeys(needed) if each not in names]
+    return [meta_of(entity).fields[each] for each in dict.fromkeys(needed) if each not in names]
 
 
 def _added_values(
@@ -204,15 +237,21 @@ def _added_values(
     found = []
     for column in columns:
         owner = site.columns.owner(f"{column.entity}:{column.name}")
-        values = site.hooks.shielded(owner, f"column {column.name}", lambda c=column: dict(c.values(reader(), ids)), {})  # type: ignore[misc, var-annotated]
-        found.append((column, values))
+
+        def values_of(column: Any = column) -> dict[UUID, Any] | None:
+            return dict(column.values(reader(), ids))
+
+        values = site.hooks.shielded(owner, f"column {column.name}", values_of, None)
+        if values is None:
+            reader().recover()
+        found.append((column, values or {}))
     return found
 
 
 def _editable(entity: type[Entity]) -> set[str]:
     if not current_actor().may(entity.meta.permission("update")):
         return set()
-    return {f.name for f in forms.form_fields(entity.meta) if f.kind not in {"address", "longtext", "json", "file"}
+    return {f.name for f in forms.form_fields(meta_of(entity)) if f.kind not in {"address", "longtext", "json", "file"}
             and f.name != entity.meta.display}  # fmt: skip
 
 
@@ -236,9 +275,14 @@ def _readable(entity: type[Entity], part: Filter) -> str:
     """A condition as people read it: the field's label instead of its name, a record's title instead of its id."""
     text = to_text(part)
     path = getattr(part, "path", ())
-    if len(path) != 1 or path[0] not in entity.meta.fields:  # type: ignore[misc]
+    if len(path) != 1 or path[0] not in meta_of(entity).fields:  # type: ignore[misc]
         return text
-    field = entity.meta.fields[path[0]]  # type: ignore[misc]
+    field = meta_of(entity).fields[path[0]]  # type: ignore[misc]
+    for operator in sorted(_OPERATOR_TEXTS, key=len, reverse=True):
+        start = f"{path[0]} {operator}"  # type: ignore[misc]
+        if text.startswith(start):
+            text = f"{path[0]} {g.texts.gettext(_OPERATOR_TEXTS[operator])}{text[len(start) :]}"  # type: ignore[misc]
+            break
     text = text.replace(path[0], g.texts.gettext(field.label), 1)  # type: ignore[misc]
     if field.target:
         for value in getattr(part, "values", ()):
@@ -269,7 +313,7 @@ def add_filter(name: str) -> str | Response | tuple[str, int]:
     """Build one more condition without knowing the language; or write the whole filter by hand."""
     entity = entity_or_404(name)
     ask = asked(entity)
-    fields = [f for f in entity.meta.visible if f.kind not in {"json", "address", "id", "file"}]
+    fields = [f for f in meta_of(entity).visible if f.kind not in {"json", "address", "id", "file"}]
     chosen = next((f for f in fields if f.name == request.values.get("field")), None)
     facts = {
         "ask": ask,
@@ -317,7 +361,7 @@ def _condition(field: Field) -> str:
         raise ValueError(g.texts.gettext("Give a value."))
     if field.target and typed == "me":
         return f"{field.name} = me"
-    value = forms.read_form(current_site().entities[request.view_args["name"]].meta,  # type: ignore[index]
+    value = forms.read_form(current_site().meta_named(request.view_args["name"]),  # type: ignore[index]
                             _as_form(field, typed), [field]).get(field.name)  # fmt: skip
     if field.kind in {"integer", "decimal", "money"}:
         return f"{field.name} {operator} {value}"
@@ -341,32 +385,41 @@ def choose_columns(name: str) -> str | Response:
     added = _added_columns(entity)
     every = [
         (f.name, g.texts.gettext(f.label))
-        for f in entity.meta.visible
+        for f in meta_of(entity).visible
         if f.kind not in {"json", "id"} and f.name not in {"id", "version"}
     ]
     every += [(key, g.texts.gettext(column.title)) for key, column in added.items()]
     if request.method == "POST":
         chosen = [each for each in request.form.getlist("column") if each in {key for key, _title in every}]
         return go(ask.url(columns=",".join(chosen)))
-    shown = ask.columns or (*(f.name for f in entity.meta.visible if f.in_list), *added)
+    shown = ask.columns or (*(f.name for f in meta_of(entity).listed_fields), *added)
     ordered = sorted(every, key=lambda pair: shown.index(pair[0]) if pair[0] in shown else 1000)
-    return render_template("pages/_columns.html", ask=ask, meta=entity.meta, every=ordered, shown=shown)
+    return render_template("pages/_columns.html", ask=ask, meta=meta_of(entity), every=ordered, shown=shown)
 
 
 @needs("view.create")
-def save_view(name: str) -> str | Response:
-    """Keep the list as it is now, under a name."""
-    entity = entity_or_404(name)
+def save_view(name: str) -> str | Response | tuple[str, int]:
+    """Keep the list as it is now: under a new name, or in the view it started from."""
+    entity, actor = entity_or_404(name), current_actor()
     ask = asked(entity)
+    mine = ask.view is not None and ask.view.owner_id == actor.id
+    may_share = actor.reach("view.update") == "all"
+    facts = {"ask": ask, "meta": meta_of(entity), "mine": mine, "may_share": may_share}
     if request.method == "GET":
-        return render_template("pages/_save_view.html", ask=ask, meta=entity.meta)
-    actor = current_actor()
-    with current_site().write(actor) as unit:
-        shared = request.form.get("shared") == "true" and actor.reach("view.update") == "all"
-        view = unit.create(View, {
-            "name": request.form.get("name", ""), "entity": name, "filter": ask.filter, "search": ask.search,
-            "sort": ask.sort, "columns": list(ask.columns), "shared": shared,
-        })  # fmt: skip
+        return render_template("pages/_save_view.html", typed={}, errors={}, **facts)
+    values = {
+        "name": request.form.get("name", ""), "filter": ask.filter, "search": ask.search, "sort": ask.sort,
+        "columns": list(ask.columns), "shared": may_share and request.form.get("shared") == "true",
+    }  # fmt: skip
+    try:
+        with current_site().write(actor) as unit:
+            if mine and ask.view is not None and request.form.get("replace") == "true":
+                view = unit.update(unit.get(View, ask.view.id), values)
+            else:
+                view = unit.create(View, {**values, "entity": name})
+    except Invalid as error:
+        errors = forms.errors_by_field(error.problems)
+        return render_template("pages/_save_view.html", typed=request.form, errors=errors, **facts), 422
     toast(g.texts.gettext("The view is saved."))
     return go(f"/{name}?view={view.id}")
 
@@ -393,16 +446,41 @@ def set_many(name: str) -> str:
     """Choose a field and its value for all chosen rows."""
     entity = entity_or_404(name)
     current_actor().require(entity.meta.permission("update"))
-    fields = [entity.meta.fields[each] for each in entity.meta.fields if each in _editable(entity)]
+    fields = [meta_of(entity).fields[each] for each in meta_of(entity).fields if each in _editable(entity)]
     chosen = next((f for f in fields if f.name == request.args.get("field")), None)
     return _set_form(entity, chosen, [])
 
 
 def _set_form(entity: type[Entity], chosen: Field | None, errors: Sequence[str]) -> str:
-    choices = [(f.name, g.texts.gettext(f.label)) for f in entity.meta.fields.values() if f.name in _editable(entity)]
+    choices = [
+        (f.name, g.texts.gettext(f.label)) for f in meta_of(entity).fields.values() if f.name in _editable(entity)
+    ]
     stages = forms.stage_choices(entity) if chosen is not None and chosen.target == "stage" else []
-    return render_template("pages/_set.html", meta=entity.meta, chosen=chosen, field_choices=choices, stages=stages,
+    return render_template("pages/_set.html", meta=meta_of(entity), chosen=chosen, field_choices=choices, stages=stages,
                            typed=request.form, errors=errors)  # fmt: skip
+
+
+@needs("")
+def ask_for_action(name: str, action_name: str) -> str:
+    """What an action asks for before it is done with all chosen rows."""
+    entity = entity_or_404(name)
+    return _action_form(entity, _bulk_action(entity, action_name), {})
+
+
+def _bulk_action(entity: type[Entity], name: str) -> Action:
+    action = next((a for a in _actions(entity) if a.name == name and a.bulk), None)
+    if action is None:
+        abort(404)
+    return action
+
+
+def _action_form(entity: type[Entity], action: Action, errors: Mapping[str, list[str]]) -> str:
+    typed = forms.retyped(request.form, action.fields)
+    values = {f.name: f.default for f in action.fields} | typed
+    known = {f.name for f in action.fields}
+    loose = [text for key, texts in errors.items() if key not in known for text in texts]
+    return render_template("pages/_bulk_action.html", meta=meta_of(entity), action=action, values=values, errors=errors,
+                           loose=loose, texts=forms.reference_texts(action.fields, values))  # fmt: skip
 
 
 @needs("")
@@ -426,9 +504,11 @@ def bulk(name: str) -> Response | str | tuple[str, int]:
             records = [unit.get(entity, UUID(each)) for each in ids]
             message = _do(unit, entity, what, records)
     except Invalid as error:
-        field = entity.meta.fields.get(request.form.get("field", ""))
+        field = meta_of(entity).fields.get(request.form.get("field", ""))
         if what == "set" and field is not None:
             return _set_form(entity, field, [g.texts.gettext(each.message) for each in error.problems]), 422
+        if what not in {"set", "archive"} and is_htmx():
+            return _action_form(entity, _bulk_action(entity, what), forms.errors_by_field(error.problems)), 422
         toast(" ".join(f"{g.texts.gettext(p.message)}" for p in error.problems), "danger")
         return go(_list_url(name))
     toast(message, undo=f"/undo/{batch}")
@@ -448,17 +528,15 @@ def _do(unit: Any, entity: type[Entity], what: str, records: Sequence[Any]) -> s
             unit.archive(record)
         return str(g.texts.ngettext("%(num)s record is archived.", "%(num)s records are archived.", count))
     if what == "set":
-        field = entity.meta.fields.get(request.form.get("field", ""))
+        field = meta_of(entity).fields.get(request.form.get("field", ""))
         if field is None or field.readonly or field.secret:
             abort(400)
-        values = forms.read_form(entity.meta, request.form, [field])
+        values = forms.read_form(meta_of(entity), request.form, [field])
         for record in records:
             unit.update(record, values)
         return str(g.texts.ngettext("%(num)s record is changed.", "%(num)s records are changed.", count))
-    action = next((a for a in _actions(entity) if a.name == what and a.bulk), None)
-    if action is None:
-        abort(404)
-    result = action.run(unit, records, request.form)
+    action = _bulk_action(entity, what)
+    result = action.run(unit, records, forms.read_form(meta_of(entity), request.form, action.fields))
     return result.message if isinstance(result, ActionResult) else result
 
 
@@ -466,7 +544,7 @@ def _do(unit: Any, entity: type[Entity], what: str, records: Sequence[Any]) -> s
 def cell(name: str, record_id: UUID, field_name: str) -> str | Response | tuple[str, int]:
     """One value of a list: as a small form, and saved from it."""
     entity = entity_or_404(name)
-    field = entity.meta.fields.get(field_name)
+    field = meta_of(entity).fields.get(field_name)
     if field is None or field_name not in _editable(entity):
         abort(404)
     url = f"/{name}/{record_id}/cell/{field_name}"
@@ -478,7 +556,7 @@ def cell(name: str, record_id: UUID, field_name: str) -> str | Response | tuple[
     if request.method == "GET":
         return _cell_shown(entity, field, reader().get(entity, record_id), url)
     try:
-        values = forms.read_form(entity.meta, request.form, [field])
+        values = forms.read_form(meta_of(entity), request.form, [field])
         with current_site().write(current_actor()) as unit:
             record = unit.get(entity, record_id)
             unit.update(record, values, version=int(request.form.get("version", "0")))

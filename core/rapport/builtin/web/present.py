@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from markupsafe import Markup, escape
 
 from rapport.builtin.web.context import formats, reader
 from rapport.entities import Entity, Field, entity_class
+from rapport.files import StoredFile, find_files
 from rapport.i18n.values import format_phone
 
 MAX_CELL = 120
@@ -21,6 +23,7 @@ class Presenter:
 
     def __init__(self, entity: type[Entity], rows: Sequence[Any], fields: Iterable[Field]) -> None:
         self.entity = entity
+        fields = list(fields)
         self._titles: dict[str, dict[UUID, str]] = {}
         wanted: dict[str, set[UUID]] = {}
         for field in fields:
@@ -29,6 +32,12 @@ class Presenter:
                 wanted.setdefault(field.target, set()).update(ids)
         for target, ids in wanted.items():
             self._titles[target] = reader().titles(entity_class(target), ids)
+        held = [getattr(row, field.name, None) for field in fields if field.kind == "file" for row in rows]
+        self._files = find_files(reader().session, held)
+
+    def file(self, file_id: UUID) -> StoredFile | None:
+        """A file that one of the rows holds."""
+        return self._files.get(file_id)
 
     def title_of(self, field: Field, value: UUID | None) -> str:
         """The title of a referenced record; empty when it is out of reach."""
@@ -109,7 +118,17 @@ def _address(_p: Presenter, _field: Field, value: dict[str, str], _row: Any, sho
     return Markup("<bdi>{}</bdi>").format(", ".join(parts))
 
 
+def _file(p: Presenter, field: Field, value: UUID, row: Any, _short: bool) -> str | Markup:
+    stored = p.file(value)
+    if stored is None:
+        return ""
+    return Markup('<a href="/{}/{}/file/{}" download><bdi>{}</bdi></a> <span class="r-soft">{}</span>').format(
+        p.entity.meta.name, row.id, field.name, stored.name, formats().size(stored.size)
+    )
+
+
 _SHOW: dict[str, Any] = {
+    "file": _file,
     "longtext": _long,
     "reference": _reference,
     "choice": _choice,
@@ -126,6 +145,40 @@ _SHOW: dict[str, Any] = {
     "instant": lambda p, f, value, row, short: formats().relative(value) if short else formats().instant(value),
     "json": lambda p, f, value, row, short: "{…}",
 }
+
+
+def logged_titles(pairs: Sequence[tuple[Field, Sequence[Any]]]) -> dict[str, str]:
+    """The titles of the records and the names of the files that changes mention, one query per kind."""
+    wanted: dict[str, set[UUID]] = {}
+    held: set[UUID] = set()
+    for field, pair in pairs:
+        if field.target:
+            wanted.setdefault(field.target, set()).update(UUID(str(value)) for value in pair if value)
+        elif field.kind == "file":
+            held.update(UUID(str(value)) for value in pair if value)
+    titles = {str(key): title for target, ids in wanted.items()
+              for key, title in reader().titles(entity_class(target), ids).items()}  # fmt: skip
+    return titles | {str(key): stored.name for key, stored in find_files(reader().session, held).items()}
+
+
+def logged_value(field: Field, value: Any, titles: Mapping[str, str]) -> str:
+    """A value of the change log, as people read it."""
+    if value is None or value in ("", [], {}):
+        return ""
+    if field.target:
+        return titles.get(str(value), g.texts.gettext("not visible to you"))
+    if field.kind == "file":
+        return titles.get(str(value), g.texts.gettext("a file that is gone"))
+    for choice in field.choices:
+        if choice.value == value:
+            return str(g.texts.gettext(choice.label))
+    if field.kind == "date":
+        return formats().date(dt.date.fromisoformat(value))
+    if field.kind == "instant":
+        return formats().instant(dt.datetime.fromisoformat(value))
+    if isinstance(value, list | dict):
+        return ", ".join(str(part) for part in (value.values() if isinstance(value, dict) else value) if part)
+    return str(value)
 
 
 def default_currency() -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from flask import Blueprint, abort, g, redirect, render_template, request
@@ -15,24 +15,30 @@ from werkzeug.wrappers import Response
 
 from rapport import hookspecs
 from rapport.access import User
-from rapport.builtin.web import forms
-from rapport.builtin.web.context import formats, go, is_htmx, panels_of, reader, show_panel, toast
+from rapport.builtin.exchange.download import download_person
+from rapport.builtin.web import forms, workflows
+from rapport.builtin.web.context import came_from, formats, go, is_htmx, meta_of, panels_of, reader, show_panel, toast
 from rapport.builtin.web.lists import entity_or_404
-from rapport.builtin.web.present import Presenter
-from rapport.contributions import Action, ActionResult, Panel
+from rapport.builtin.web.present import Presenter, logged_titles, logged_value
+from rapport.contributions import Action, ActionResult, Panel, TimelineItem
 from rapport.customers import Customer
+from rapport.customers.erasing import erase
 from rapport.customers.matching import find_duplicates
-from rapport.customers.service import merge, timeline
-from rapport.entities import Entity, Field, entity_class, utcnow
+from rapport.customers.service import interaction_item, merge, timeline
+from rapport.entities import Entity, Field, column_of, entity_class, utcnow
 from rapport.errors import Invalid, Problem, Stale
-from rapport.http import current_actor, current_site, needs
-from rapport.interactions import Interaction, Task
+from rapport.files import StoredFile, file_of, find_files, store
+from rapport.http import current_actor, current_site, needs, send_stored
+from rapport.interactions import Attachment, Interaction, Message, Suppression, Task
+from rapport.records import Reader
 from rapport.records.log import change_log
 from rapport.records.unit import undo
 from rapport.workflows import Stage
 from rapport.workflows.moves import stages_of
 
 RELATED_ROWS = 10
+MAX_FILES = 20
+"""Files that come with one interaction."""
 SYSTEM = {"id", "version", "about_entity", "about_id"}
 
 
@@ -46,9 +52,12 @@ def add_pages(web: Blueprint) -> None:
     web.add_url_rule("/<name>/<uuid:record_id>/restore", view_func=restore, methods=["POST"])
     web.add_url_rule("/<name>/<uuid:record_id>/delete", view_func=delete, methods=["POST"])
     web.add_url_rule("/<name>/<uuid:record_id>/history", view_func=history, methods=["GET"])
+    web.add_url_rule("/<name>/<uuid:record_id>/file/<field_name>", view_func=file, methods=["GET"])
     web.add_url_rule("/<name>/<uuid:record_id>/do/<action_name>", view_func=act, methods=["GET", "POST"])
     web.add_url_rule("/customer/<uuid:record_id>/timeline", view_func=more_timeline, methods=["GET"])
-    web.add_url_rule("/customer/<uuid:record_id>/log", view_func=log_interaction, methods=["POST"])
+    web.add_url_rule("/customer/<uuid:record_id>/log", view_func=log_interaction, methods=["GET", "POST"])
+    web.add_url_rule("/customer/<uuid:record_id>/erase", view_func=erase_page, methods=["GET", "POST"])
+    web.add_url_rule("/customer/<uuid:record_id>/personal-data", view_func=personal_data, methods=["GET"])
     web.add_url_rule("/customer/<uuid:record_id>/merge", view_func=merge_page, methods=["GET", "POST"])
     web.add_url_rule("/task/<uuid:record_id>/done", view_func=task_done, methods=["POST"])
     web.add_url_rule("/undo/<uuid:batch>", view_func=undo_batch, methods=["POST"])
@@ -61,7 +70,7 @@ def add_pages(web: Blueprint) -> None:
 def record_page(name: str, record_id: UUID) -> str:
     """Everything about a record on one page."""
     entity = entity_or_404(name)
-    actor, meta = current_actor(), entity.meta
+    actor, meta = current_actor(), meta_of(entity)
     record: Any = reader().get(entity, record_id)
     fields = [f for f in meta.visible if f.name not in SYSTEM and f.name not in _currencies(entity)]
     presenter = Presenter(entity, [record], fields)
@@ -83,7 +92,10 @@ def record_page(name: str, record_id: UUID) -> str:
         "may": lambda action: actor.may(meta.permission(action)),
         "stages": stages_of(reader().session, name, _pipeline_of(record)) if meta.staged else [],
         "today": reader().today(),
+        "workflows": workflows.of_record(reader(), record),
     }
+    if not tab and _has_interactions(entity):
+        facts["talk"] = _talk_about(entity, record)
     if entity is Customer:
         facts |= {
             "summaries": _summaries(record_id),
@@ -91,21 +103,30 @@ def record_page(name: str, record_id: UUID) -> str:
                                   Task.archived_at.is_(None), order=Task.due_on, limit=20),
         }  # fmt: skip
         if not tab:
-            facts |= {"items": _timeline_facts(record_id), "interaction_types": _loggable(), "logged": {}, "log_errors": {},  # noqa: E501
+            facts |= {"items": _timeline_facts(record_id), "interaction_types": _loggable(), "logged": {}, "log_errors": {}, "kept": [], "about": None,  # noqa: E501
                       "may_log": actor.may("interaction.create") and record.archived_at is None}  # fmt: skip
     return render_template("pages/record.html", **facts)
 
 
+@needs("")
+def file(name: str, record_id: UUID, field_name: str) -> Response:
+    """A file that a record holds, for whoever may read the record."""
+    record = reader().get(entity_or_404(name), record_id)
+    return send_stored(file_of(reader().session, record, field_name))
+
+
 def _loggable() -> list[Any]:
-    """What people note by hand; e-mail comes in by itself."""
-    return [kind for kind in current_site().interaction_types if kind.name != "email"]
+    """What people note by hand: what goes through a channel comes in by itself, and e-mail does."""
+    site = current_site()
+    by_themselves = {"email", *(channel.kind or channel.name for channel in site.channels)}
+    return [kind for kind in site.interaction_types if kind.name not in by_themselves]
 
 
 def _tabs(entity: type[Entity], record: Any) -> tuple[dict[str, dict[str, Any]], Panel | None]:
     """The tabs of a record: its own page, what refers to it by kind, and what plugins bring. Only the open one is read."""  # noqa: E501
     text, base = g.texts.gettext, f"/{entity.meta.name}/{record.id}"
     titles = {"": text("Overview")}
-    titles |= {other.meta.name: text(other.meta.plural) for other, _ in _references(entity, listed=True)}
+    titles |= {other.meta.name: text(meta_of(other).plural) for other, _ in _references(entity, listed=True)}
     panels = {panel.template: panel for panel in panels_of(f"{entity.meta.name}.tab")}
     titles |= {key: text(panel.title) for key, panel in panels.items()}
     asked = request.args.get("tab", "")
@@ -117,7 +138,7 @@ def _tabs(entity: type[Entity], record: Any) -> tuple[dict[str, dict[str, Any]],
 
 def _subtitle(presenter: Presenter, record: Any) -> Any:
     """Whom it belongs to, under its title."""
-    fields = presenter.entity.meta.fields
+    fields = meta_of(presenter.entity).fields
     shown = [
         presenter.value(fields[name], record)
         for name in ("job_title", "organisation_id", "customer_id")
@@ -129,16 +150,16 @@ def _subtitle(presenter: Presenter, record: Any) -> Any:
 def _crumbs(entity: type[Entity], record: Any) -> list[tuple[str, str]]:
     """The way back: to the list, or for a part of another record to that record."""
     if entity.meta.listed:
-        return [(g.texts.gettext(entity.meta.plural), f"/{entity.meta.name}")]
-    for parent in entity.meta.parents:
+        return [(g.texts.gettext(meta_of(entity).plural), f"/{entity.meta.name}")]
+    for parent in meta_of(entity).parents:
         target, parent_id = entity_class(parent.target or ""), getattr(record, parent.name)
         title = reader().titles(target, [parent_id]).get(parent_id, "") if parent_id else ""
-        return [(title or g.texts.gettext(target.meta.title), f"/{target.meta.name}/{parent_id}")]
-    return [(g.texts.gettext(entity.meta.plural), f"/{entity.meta.name}")]
+        return [(title or g.texts.gettext(meta_of(target).title), f"/{target.meta.name}/{parent_id}")]
+    return [(g.texts.gettext(meta_of(entity).plural), f"/{entity.meta.name}")]
 
 
 def _currencies(entity: type[Entity]) -> set[str]:
-    return {f.currency for f in entity.meta.fields.values() if f.currency}
+    return {f.currency for f in meta_of(entity).fields.values() if f.currency}
 
 
 def _shown_sections(
@@ -146,7 +167,7 @@ def _shown_sections(
 ) -> list[tuple[str, list[tuple[str, Any]]]]:
     groups: dict[str, list[tuple[str, Any]]] = {}
     for field in fields:
-        if field.name in {"created_at", "updated_at", "archived_at", "name"}:
+        if field.hidden or field.name in {"created_at", "updated_at", "archived_at", "name"}:
             continue
         shown = presenter.value(field, record)
         if shown == "":
@@ -164,14 +185,71 @@ def _summaries(customer_id: UUID) -> list[Any]:
     return site.hooks.gather(hookspecs.summarize_customers, customer_ids=[customer_id], reader=reader())
 
 
-def _timeline_facts(customer_id: UUID, before: dt.datetime | None = None, kind: str = "") -> dict[str, Any]:
-    items = timeline(reader(), customer_id, limit=20, before=before, kind=kind)
+ASKED_OF_TIMELINE = ("kind", "channel", "direction", "words")
+
+
+def _timeline_facts(customer_id: UUID, after: str = "", asked: Mapping[str, str] | None = None) -> dict[str, Any]:
+    wanted = {name: value for name in ASKED_OF_TIMELINE if (value := (asked or {}).get(name, ""))}
+    page = timeline(reader(), customer_id, limit=20, after=after, **wanted)
+    more = f"/customer/{customer_id}/timeline?{urlencode({'after': page.next, **wanted})}" if page.next else ""
+    return {
+        **_shown_moments(page.items), "more": more, "asked": wanted,
+        "channels": [(each.name, g.texts.gettext(each.title)) for each in current_site().channels],
+        "kinds": [(each.name, g.texts.gettext(each.title)) for each in current_site().interaction_types],
+    }  # fmt: skip
+
+
+def _shown_moments(items: Sequence[TimelineItem]) -> dict[str, Any]:
+    """Moments with the people and the files that belong to them, one query for each kind of these."""
     people = reader().titles(User, [UUID(item.who) for item in items if len(item.who) == 36])
-    more = f"/customer/{customer_id}/timeline?before={items[-1].at.isoformat()}&kind={kind}" if len(items) == 20 else ""
-    return {"items": items, "people": {str(key): title for key, title in people.items()}, "more": more, "kind": kind}
+    moments = {item.id: UUID(item.id.partition(":")[2]) for item in items if item.id.startswith("interaction:")}
+    attached: dict[UUID, list[Attachment]] = {}
+    if moments:
+        theirs = Attachment.interaction_id.in_(moments.values())
+        for each in reader().all(Attachment, theirs, Attachment.archived_at.is_(None)):
+            attached.setdefault(each.interaction_id, []).append(each)
+    heads: dict[str, str] = {}
+    earlier: dict[str, list[TimelineItem]] = {}
+    for item in items:
+        if item.thread and (head := heads.setdefault(item.thread, item.id)) != item.id:
+            earlier.setdefault(head, []).append(item)
+    inside = {each.id for group in earlier.values() for each in group}
+    return {
+        "items": [item for item in items if item.id not in inside],
+        "earlier": earlier,
+        "may_answer": current_actor().may("message.create"),
+        "attached": {key: attached.get(moment, []) for key, moment in moments.items()},
+        "people": {str(key): title for key, title in people.items()},
+    }
 
 
-HIDDEN_KINDS = {"user_role", "membership", "token"}
+def _has_interactions(entity: type[Entity]) -> bool:
+    """Whether people talk with a customer about such records: those that name one, but for the talk itself."""
+    field = meta_of(entity).fields.get("customer_id")
+    named = field is not None and field.target == Customer.meta.name and entity.meta.listed
+    return (
+        named
+        and entity not in {Interaction, Task, Message, Suppression}
+        and current_actor().may(Interaction.meta.permission("read"))
+    )
+
+
+def _talk_about(entity: type[Entity], record: Any) -> dict[str, Any]:
+    """What was said about a record, newest first, and the way to note more."""
+    where = (Interaction.about_entity == entity.meta.name, Interaction.about_id == record.id)
+    found = reader().all(Interaction, *where, Interaction.archived_at.is_(None),
+                         order=(Interaction.at.desc(), Interaction.id.desc()), limit=RELATED_ROWS + 1)  # fmt: skip
+    about = urlencode({"about_entity": entity.meta.name, "about_id": record.id})
+    shown = urlencode({"filter": f'about_id = "{record.id}"'})
+    may = record.customer_id and record.archived_at is None and current_actor().may("interaction.create")
+    return {
+        **_shown_moments([interaction_item(current_site(), each) for each in found[:RELATED_ROWS]]),
+        "all": f"/interaction?{shown}" if len(found) > RELATED_ROWS else "",
+        "log": f"/customer/{record.customer_id}/log?{about}" if may else "",
+    }
+
+
+HIDDEN_KINDS = {"user_role", "membership", "token", "participant", "message_file", "consent"}
 
 
 def _references(entity: type[Entity], *, listed: bool) -> list[tuple[type[Entity], list[Field]]]:
@@ -186,8 +264,11 @@ def _references(entity: type[Entity], *, listed: bool) -> list[tuple[type[Entity
             continue
         if entity is Customer and other is Interaction:
             continue  # the timeline has them
-        fields = [f for f in other.meta.references
-                  if f.target == entity.meta.name and f.name not in {"owner_id", "team_id", "stage_id"}]  # fmt: skip
+        if other.meta.extends == entity.meta.name:
+            continue  # shown as fields of the record itself
+        fields = [f for f in meta_of(other).references
+                  if f.target == entity.meta.name and not f.hidden
+                  and f.name not in {"owner_id", "team_id", "stage_id"}]  # fmt: skip
         if fields:
             found.append((other, fields))
     return found
@@ -207,14 +288,14 @@ def _related(entity: type[Entity], record: Any, *, listed: bool, only: str = "")
 def _group(
     entity: type[Entity], record: Any, other: type[Entity], reference: Field, *, several: bool
 ) -> dict[str, Any]:
-    meta, actor, base = other.meta, current_actor(), f"/{entity.meta.name}/{record.id}"
+    meta, actor, base = meta_of(other), current_actor(), f"/{entity.meta.name}/{record.id}"
     fields = [f for f in meta.visible if f.in_list and f.name != reference.name][:5]
     fields = fields or [meta.fields[meta.display]]
     if not meta.listed:  # a relation says with whom
         fields += [f for f in meta.references if f.name != reference.name and f.target == entity.meta.name]
     beside = [meta.fields[f.currency] for f in fields if f.currency]
     page = reader().page(other, limit=RELATED_ROWS, fields=[*fields, meta.fields[meta.display], *beside],
-                         where=[getattr(other, reference.name) == record.id])  # fmt: skip
+                         where=[column_of(other, reference) == record.id])  # fmt: skip
     title = g.texts.gettext(meta.plural)
     if several and meta.references[0].name != reference.name:
         title += f" ({g.texts.gettext(reference.label)})"
@@ -240,46 +321,18 @@ def history(name: str, record_id: UUID) -> str:
             .limit(200)
         ).all()
     pairs = [
-        (entity.meta.fields[key], pair)
+        (meta_of(entity).fields[key], pair)
         for row in rows
         for key, pair in row.changes.items()
-        if key in entity.meta.fields
+        if key in meta_of(entity).fields
     ]
-    titles = _titles_in(pairs)
+    titles = logged_titles(pairs)
     changes = [
-        (row, [(entity.meta.fields[key], _shown(entity.meta.fields[key], pair[0], titles), _shown(entity.meta.fields[key], pair[1], titles))  # noqa: E501
-               for key, pair in row.changes.items() if key in entity.meta.fields and not entity.meta.fields[key].secret])  # noqa: E501
+        (row, [(meta_of(entity).fields[key], logged_value(meta_of(entity).fields[key], pair[0], titles), logged_value(meta_of(entity).fields[key], pair[1], titles))  # noqa: E501
+               for key, pair in row.changes.items() if key in meta_of(entity).fields and not meta_of(entity).fields[key].secret])  # noqa: E501
         for row in rows
     ]  # fmt: skip
-    return render_template("pages/history.html", meta=entity.meta, record=record, changes=changes)
-
-
-def _titles_in(pairs: Sequence[tuple[Field, Sequence[Any]]]) -> dict[str, str]:
-    """The titles of the records that changes mention, one query per kind."""
-    wanted: dict[str, set[UUID]] = {}
-    for field, pair in pairs:
-        if field.target:
-            wanted.setdefault(field.target, set()).update(UUID(str(value)) for value in pair if value)
-    return {str(key): title for target, ids in wanted.items()
-            for key, title in reader().titles(entity_class(target), ids).items()}  # fmt: skip
-
-
-def _shown(field: Field, value: Any, titles: Mapping[str, str]) -> str:
-    """A value of the change log, as people read it."""
-    if value is None or value in ("", [], {}):
-        return ""
-    if field.target:
-        return titles.get(str(value), g.texts.gettext("not visible to you"))
-    for choice in field.choices:
-        if choice.value == value:
-            return str(g.texts.gettext(choice.label))
-    if field.kind == "date":
-        return formats().date(dt.date.fromisoformat(value))
-    if field.kind == "instant":
-        return formats().instant(dt.datetime.fromisoformat(value))
-    if isinstance(value, list | dict):
-        return ", ".join(str(part) for part in (value.values() if isinstance(value, dict) else value) if part)
-    return str(value)
+    return render_template("pages/history.html", meta=meta_of(entity), record=record, changes=changes)
 
 
 # Making and changing -------------------------------------------------------------------------------------------------
@@ -290,8 +343,8 @@ def new(name: str) -> str | Response | tuple[str, int]:
     """A form for a new record; what the address names is filled in."""
     entity = entity_or_404(name)
     current_actor().require(entity.meta.permission("create"))
-    fields = forms.form_fields(entity.meta)
-    given = {f.name: request.args[f.name] for f in fields if f.name in request.args}
+    fields = forms.form_fields(meta_of(entity))
+    given = {f.name: request.args[f.name] for f in fields if f.name in request.args and f.kind != "file"}
     if request.method == "GET":
         values = {f.name: f.default for f in fields if f.default is not None} | given
         if entity.meta.owned:
@@ -299,7 +352,7 @@ def new(name: str) -> str | Response | tuple[str, int]:
         return _form(entity, fields, values, {}, None)
     hidden = {key: request.form[key] for key in ("about_entity", "about_id") if request.form.get(key)}
     try:
-        values = forms.read_form(entity.meta, request.form, fields)
+        values = forms.read_form(meta_of(entity), request.form, fields)
         with current_site().write(current_actor()) as unit:
             record = unit.create(entity, {**{k: v for k, v in values.items() if v is not None}, **hidden})
     except Invalid as error:
@@ -316,7 +369,7 @@ def _after(record: Any) -> str:
     if back.startswith("/") and not back.startswith("//"):
         return back
     if not record.meta.listed:
-        for parent in record.meta.parents:
+        for parent in meta_of(record).parents:
             return f"/{parent.target}/{getattr(record, parent.name)}"
     return f"/{record.meta.name}/{record.id}"
 
@@ -326,12 +379,12 @@ def edit(name: str, record_id: UUID) -> str | Response | tuple[str, int]:
     """Change a record. Who saved in between is not overwritten: their values are shown beside."""
     entity = entity_or_404(name)
     current_actor().require(entity.meta.permission("update"))
-    fields = forms.form_fields(entity.meta)
+    fields = forms.form_fields(meta_of(entity))
     record: Any = reader().get(entity, record_id)
     if request.method == "GET":
-        return _form(entity, fields, forms.typed_values(entity.meta, record, fields), {}, record)
+        return _form(entity, fields, forms.typed_values(record, fields), {}, record)
     try:
-        values = forms.read_form(entity.meta, request.form, fields)
+        values = forms.read_form(meta_of(entity), request.form, fields)
         with current_site().write(current_actor()) as unit:
             saved: Any = unit.get(entity, record_id)
             unit.update(saved, values, version=int(request.form.get("version") or 0))
@@ -349,7 +402,7 @@ def edit(name: str, record_id: UUID) -> str | Response | tuple[str, int]:
 
 def _differences(entity: type[Entity], record: Any, typed: Mapping[str, Any], fields: Sequence[Field]) -> list[str]:
     """The fields in which the stored record differs from what was typed, with the stored values."""
-    stored = forms.typed_values(entity.meta, record, fields)
+    stored = forms.typed_values(record, fields)
     return [
         f"{g.texts.gettext(f.label)}: {stored[f.name] or '—'}"
         for f in fields
@@ -366,13 +419,14 @@ def _form(
     errors: Mapping[str, list[str]],
     record: Any,
 ) -> str:
-    meta = entity.meta
+    meta = meta_of(entity)
     return render_template(
         "pages/form.html", meta=meta, record=record, sections=forms.sections(fields), values=values, errors=errors,
         texts=forms.reference_texts(fields, values), stages=forms.stage_choices(entity) if meta.staged else [],
         currencies={f.name: forms.currencies_of(record, f) for f in fields if f.kind == "money"},
         kinds=[(k.name, g.texts.gettext(k.title)) for k in current_site().interaction_types] if entity is Interaction else [],  # noqa: E501
-        back=request.values.get("back", ""),
+        channels=[(c.name, g.texts.gettext(c.title)) for c in current_site().channels],
+        with_files=any(f.kind == "file" for f in fields), back=request.values.get("back", ""),
         hidden={key: request.values.get(key, "") for key in ("about_entity", "about_id")},
     )  # fmt: skip
 
@@ -385,7 +439,7 @@ def duplicates(name: str) -> str:
 
     for key in ("email", "phone"):
         try:
-            values[key] = KINDS[key].load(values[key], Customer.meta.fields[key]) if values[key] else ""
+            values[key] = KINDS[key].load(values[key], meta_of(Customer).fields[key]) if values[key] else ""
         except ValueError:
             values[key] = ""
     return render_template(
@@ -417,7 +471,7 @@ def act(name: str, record_id: UUID, action_name: str) -> str | Response | tuple[
     if request.method == "GET":
         return _action_form(entity, record_id, action, {f.name: f.default for f in action.fields}, {})
     try:
-        values = forms.read_form(entity.meta, request.form, action.fields)
+        values = forms.read_form(meta_of(entity), request.form, action.fields)
         with current_site().write(current_actor()) as unit:
             result = action.run(unit, [unit.get(entity, record_id)], values)
     except Invalid as error:
@@ -434,12 +488,13 @@ def act(name: str, record_id: UUID, action_name: str) -> str | Response | tuple[
 def _action_form(
     entity: type[Entity], record_id: UUID, action: Action, values: Mapping[str, Any], errors: Mapping[str, list[str]]
 ) -> str:
-    labels = {f.name: f.label for f in entity.meta.fields.values()}
+    labels = {f.name: f.label for f in meta_of(entity).fields.values()}
     known = {f.name for f in action.fields}
     loose = [f"{g.texts.gettext(labels.get(key, ''))} {text}".strip() for key, texts in errors.items()
              if key not in known for text in texts]  # fmt: skip
-    return render_template("pages/_action.html", meta=entity.meta, record_id=record_id, action=action, values=values,
-                           errors=errors, loose=loose, texts=forms.reference_texts(action.fields, values))  # fmt: skip
+    return render_template("pages/_action.html", meta=meta_of(entity), record_id=record_id, action=action,
+                           values=values, errors=errors, loose=loose,
+                           texts=forms.reference_texts(action.fields, values))  # fmt: skip
 
 
 @needs("")
@@ -493,8 +548,19 @@ def undo_batch(batch: UUID) -> Response:
         text += " " + g.texts.ngettext("%(num)s thing was changed since and stays.", "%(num)s things were changed since and stay.",  # noqa: E501
                                        len(kept))  # fmt: skip
     toast(text, "warning" if kept else "success")
-    came_from = urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "/")
-    return go((came_from.path or "/") + (f"?{came_from.query}" if came_from.query else ""))
+    return go(came_from("/"))
+
+
+def files_of_customer(reader: Reader, record: Customer) -> dict[str, Any]:
+    """The newest files of a customer, whichever interaction they came with."""
+    theirs = select(Interaction.id).where(Interaction.customer_id == record.id, Interaction.archived_at.is_(None))
+    found = reader.all(Attachment, Attachment.interaction_id.in_(theirs), Attachment.archived_at.is_(None),
+                       order=Attachment.id.desc(), limit=RELATED_ROWS)  # fmt: skip
+    sizes = {
+        key: formats().size(stored.size)
+        for key, stored in find_files(reader.session, [each.file for each in found]).items()
+    }
+    return {"attachments": found, "sizes": sizes}
 
 
 # Customers -----------------------------------------------------------------------------------------------------------
@@ -504,42 +570,75 @@ def undo_batch(batch: UUID) -> Response:
 def more_timeline(record_id: UUID) -> str:
     """Older moments, or only those of one kind."""
     reader().get(Customer, record_id)
-    before = request.args.get("before", "")
-    try:
-        moment = dt.datetime.fromisoformat(before) if before else None
-    except ValueError:
-        moment = None
-    facts = _timeline_facts(record_id, moment, request.args.get("kind", ""))
-    template = "pages/_timeline_items.html" if before else "pages/_timeline.html"
-    return render_template(template, **facts, record_id=record_id,
-                           interaction_types=_loggable())  # fmt: skip
+    after = request.args.get("after", "")
+    facts = _timeline_facts(record_id, after, request.args)
+    template = "pages/_timeline_items.html" if after else "pages/_timeline.html"
+    return render_template(template, **facts, record_id=record_id)
 
 
 @needs("interaction.create")
 def log_interaction(record_id: UUID) -> str | Response | tuple[str, int]:
     """Note a call, a meeting or a thought about a customer, and, if wanted, the next step."""
+    if request.method == "GET":
+        return render_template(
+            "pages/_log_dialog.html", record=reader().get(Customer, record_id), logged={}, log_errors={}, kept=[],
+            interaction_types=_loggable(), about=_about(record_id),
+        )  # fmt: skip
     form, kinds = request.form, current_site().interaction_types
     kind = kinds.get(form.get("kind", "note"))
+    files = form.getlist("kept")[:MAX_FILES]
     try:
-        due = forms.read_form(Task.meta, form, [Task.meta.fields["due_on"]]).get("due_on")
+        reader().get(Customer, record_id)
+        about = _about(record_id)
+        for sent in request.files.getlist("files")[: MAX_FILES - len(files)]:
+            if sent.filename:
+                files.append(str(store(current_site(), sent.stream, sent.filename, current_actor()).id))
+        due = forms.read_form(meta_of(Task), form, [meta_of(Task).fields["due_on"]]).get("due_on")
         if due and not form.get("next_step", "").strip():
             raise Invalid(Problem("next_step", g.texts.gettext("What is to be done by then?")))
         with current_site().write(current_actor()) as unit:
             unit.get(Customer, record_id)
-            unit.create(Interaction, {
+            made = unit.create(Interaction, {
                 "customer_id": str(record_id), "kind": form.get("kind", "note"), "subject": form.get("subject", ""),
                 "direction": form.get("direction", "") if kind is not None and kind.directed else "",
+                "about_entity": about.meta.name if about else "", "about_id": str(about.id) if about else None,
                 "body": form.get("body", ""), "outcome": form.get("outcome", ""), "minutes": form.get("minutes") or None,  # noqa: E501
             })  # fmt: skip
+            for file_id in files:
+                unit.create(Attachment, {"interaction_id": str(made.id), "file": file_id})
             if form.get("next_step", "").strip():
                 unit.create(Task, {"title": form["next_step"], "customer_id": str(record_id), "due_on": due})
     except Invalid as error:
         return render_template(
             "pages/_log.html", record=reader().get(Customer, record_id), logged=form, interaction_types=_loggable(),
-            log_errors=forms.errors_by_field(error.problems),
+            kept=came_along(files), about=_about(record_id), log_errors=forms.errors_by_field(error.problems),
         ), 422  # fmt: skip
     toast(g.texts.gettext("It is on the timeline."))
-    return go(f"/customer/{record_id}")
+    return go(f"/{about.meta.name}/{about.id}" if about else f"/customer/{record_id}")
+
+
+def _about(customer_id: UUID) -> Any:
+    """The record of this customer that an interaction is about, such as an opportunity, when the request names one."""
+    name, record_id = request.values.get("about_entity", ""), request.values.get("about_id", "")
+    if not name or not record_id:
+        return None
+    try:
+        record = reader().get(entity_or_404(name), UUID(record_id))
+    except ValueError:
+        abort(404)
+    if getattr(record, "customer_id", None) != customer_id:
+        abort(404)
+    return record
+
+
+def came_along(ids: Sequence[str]) -> list[StoredFile]:
+    """The files that came with a form, to be shown again beside its errors: nobody sends a file twice."""
+    known = []
+    for each in ids:
+        with contextlib.suppress(ValueError):
+            known.append(UUID(each))
+    with current_site().db.read() as connection:  # the page's own reader began before they came
+        return list(find_files(connection, known, by=current_actor()).values())
 
 
 @needs("task.update")
@@ -553,12 +652,36 @@ def task_done(record_id: UUID) -> Response:
     return go(back if back.startswith("/") and not back.startswith("//") else "/")
 
 
+@needs("customer.delete")
+def erase_page(record_id: UUID) -> str | Response | tuple[str, int]:
+    """Ask for the name before a customer is forgotten for good."""
+    customer = reader().get(Customer, record_id)
+    if request.method == "GET":
+        return render_template("pages/_erase.html", customer=customer, errors=[])
+    if request.form.get("name", "").strip() != str(customer).strip():
+        errors = [g.texts.gettext("That is not the name.")]
+        return render_template("pages/_erase.html", customer=customer, errors=errors), 422
+    erase(current_site(), current_actor(), record_id)
+    toast(g.texts.gettext("Nothing is known of this person any more."))
+    return go("/customer")
+
+
+@needs("customer.export")
+def personal_data(record_id: UUID) -> Response:
+    """Everything held on a customer, to be handed to them."""
+    return download_person(current_site(), current_actor(), record_id)
+
+
 @needs("customer.update")
 def merge_page(record_id: UUID) -> str | Response:
     """Choose the customer that is really the same, look at both, and make them one."""
     customer = reader().get(Customer, record_id)
     if request.method == "POST":
-        batch = merge(current_site(), current_actor(), record_id, [UUID(request.form["other"])])
+        try:
+            other_id = UUID(request.form["other"])
+        except ValueError:
+            abort(404)
+        batch = merge(current_site(), current_actor(), record_id, [other_id])
         toast(g.texts.gettext("They are one customer now."), undo=f"/undo/{batch}")
         return go(f"/customer/{record_id}")
     other = None
@@ -570,7 +693,7 @@ def merge_page(record_id: UUID) -> str | Response:
     suggestions = find_duplicates(
         reader(), {"name": customer.name, "email": customer.email, "phone": customer.phone}, exclude=record_id
     )
-    fields = [f for f in Customer.meta.visible if f.name not in SYSTEM | {"archived_at"}]
+    fields = [f for f in meta_of(Customer).visible if f.name not in SYSTEM | {"archived_at"}]
     pairs = []
     if other is not None:
         presenter = Presenter(Customer, [customer, other], fields)

@@ -9,8 +9,9 @@ from flask import Blueprint, abort, g, render_template, request
 from markupsafe import escape
 from sqlalchemy import select
 
-from rapport.builtin.web.context import other_day, reader
-from rapport.customers import ContactPoint
+from rapport import hookspecs
+from rapport.builtin.web.context import meta_of, other_day, reader
+from rapport.customers import ContactPoint, Customer
 from rapport.entities import Entity
 from rapport.http import current_actor, current_site, needs
 
@@ -31,17 +32,42 @@ def search() -> str:
     if len(query) < 2:
         return render_template("pages/_search.html", groups=[])
     names = [e.meta.name for e in current_site().entities if e.meta.listed or e is ContactPoint]
+    found = reader().search(query, entities=names, limit=20)
+    whose = _customers_of([record_id for name, record_id, _title in found if name == ContactPoint.meta.name])
     groups: dict[str, list[dict[str, Any]]] = {}
-    for name, record_id, title in reader().search(query, entities=names, limit=20):
+    for name, record_id, title in found:
         entity: type[Entity] = current_site().entities[name]
         url, subtitle = f"/{name}/{record_id}", ""
         if entity is ContactPoint:
-            found = reader().session.scalar(select(ContactPoint.customer_id).where(ContactPoint.id == record_id))
-            url, subtitle = f"/customer/{found}", g.texts.gettext(entity.meta.title)
-        groups.setdefault(name, []).append({"title": title, "url": url, "icon": entity.meta.icon, "subtitle": subtitle})
-    shown = [{"title": g.texts.gettext(current_site().entities[name].meta.plural), "items": items}
+            customer_id, subtitle = whose.get(record_id, (None, ""))
+            url = f"/customer/{customer_id}"
+        groups.setdefault(name, []).append(
+            {"title": title, "url": url, "icon": meta_of(entity).icon, "subtitle": subtitle}
+        )
+    shown = [{"title": g.texts.gettext(current_site().meta_named(name).plural), "items": items}
              for name, items in groups.items()]  # fmt: skip
-    return render_template("pages/_search.html", groups=shown)
+    return render_template("pages/_search.html", groups=[*shown, *_found_by_plugins(query)])
+
+
+def _found_by_plugins(query: str) -> list[dict[str, Any]]:
+    """What plugins find beside records, under headings of their own."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    hooks = current_site().hooks
+    for each in hooks.gather(hookspecs.search_records, query=query, limit=SUGGESTIONS, reader=reader()):
+        groups.setdefault(g.texts.gettext(each.group), []).append(
+            {"title": each.title, "url": each.url, "icon": each.icon, "subtitle": each.subtitle}
+        )
+    return [{"title": title, "items": items[:SUGGESTIONS]} for title, items in groups.items()]
+
+
+def _customers_of(points: list[UUID]) -> dict[UUID, tuple[UUID, str]]:
+    """Whom contact points reach: the customer and their name, by the point's id."""
+    if not points:
+        return {}
+    statement = select(ContactPoint.id, Customer.id, Customer.name).join(
+        Customer, Customer.id == ContactPoint.customer_id
+    )
+    return {row[0]: (row[1], row[2]) for row in reader().session.execute(statement.where(ContactPoint.id.in_(points)))}
 
 
 @needs("")
@@ -58,7 +84,7 @@ def suggest(target: str) -> str:
         abort(404)
     query = request.args.get("q", "").strip()
     display = getattr(entity, entity.meta.display)
-    if query and any(f.searchable for f in entity.meta.fields.values()):
+    if query and any(f.searchable for f in meta_of(entity).fields.values()):
         found: list[tuple[UUID, str]] = [
             (i, t) for _, i, t in reader().search(query, entities=[target], limit=SUGGESTIONS)
         ]

@@ -125,6 +125,13 @@ on("keydown", (event) => {
   all.at(step === -Infinity ? 0 : step === Infinity ? -1 : (now + step) % all.length)?.focus();
 });
 on("click", ({ target }) => { target.closest("[role^=menuitem]")?.closest("[popover]")?.hidePopover(); });
+// A button with data-key="1" is pressed by that key, unless somebody is typing.
+on("keydown", (event) => {
+  const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || $("dialog[open]")) return;
+  const meant = [...document.querySelectorAll("[data-key]")].find((each) => each.dataset.key === event.key.toLowerCase());
+  if (meant) { event.preventDefault(); meant.click(); }
+});
 
 // Forms: sent once, warned about, and never lost -----------------------------------------------------------------------
 
@@ -360,6 +367,50 @@ on("click", ({ target }) => {
   $("[popovertarget]", card)?.focus();
 });
 
+// Layouts: drag a field or press its arrows; what stands where in the form is what is sent ---------------------------------
+
+const parts = (element) => $$("[data-order]", element.closest("[data-arrange]"));
+const title = (list) => $("[name=title]", list.closest("section"))?.value || list.getAttribute("aria-label");
+function arranged(element, focus) {
+  element.closest("form").dataset.dirty = "yes";
+  (focus?.offsetParent ? focus : $("button", element))?.focus();
+}
+function put(item, list, next, focus) {
+  if (!list || (list.hasAttribute("data-out") && item.hasAttribute("data-stay"))) return;
+  list.insertBefore(item, next);
+  arranged(item, focus);
+  announce(word("moved", { stage: title(list) }));
+}
+on("click", ({ target }) => {
+  const button = target.closest("[data-arrange] button");
+  if (!button) return;
+  const item = button.closest("[data-item]"), part = button.closest("[data-part]"), { shift, put: where, shiftPart } = button.dataset;
+  if (shift) {
+    const list = item.parentNode, all = parts(item), step = Number(shift);
+    const beside = step < 0 ? item.previousElementSibling : item.nextElementSibling;
+    const other = all[all.indexOf(list) + step];
+    if (beside) put(item, list, step < 0 ? beside : beside.nextElementSibling, button);
+    else put(item, other, step < 0 ? null : other?.firstElementChild, button);
+  } else if (where) {
+    const all = parts(item);
+    put(item, where === "out" ? all.at(-1) : all.at(-2), null);
+  } else if (shiftPart) {
+    const beside = shiftPart < 0 ? part.previousElementSibling : part.nextElementSibling;
+    if (beside) { beside[shiftPart < 0 ? "before" : "after"](part); arranged(part, button); }
+  } else if ("dropPart" in button.dataset) {
+    const beside = part.previousElementSibling ?? part.nextElementSibling;
+    if (!beside) return;
+    $("[data-order]", beside).append(...$("[data-order]", part).children);
+    part.remove();
+    arranged(beside, $("[name=title]", beside));
+  } else if ("addPart" in button.dataset) {
+    const form = button.closest("form"), made = $("[data-new-part]", form).content.firstElementChild.cloneNode(true);
+    $("[data-parts]", form).append(made);
+    awaken(made);
+    arranged(made, $("[name=title]", made));
+  }
+});
+
 // What new content needs ------------------------------------------------------------------------------------------------
 
 const calendars = { fa: "fa-IR-u-ca-persian", he: "he-IL-u-ca-hebrew" };
@@ -379,6 +430,11 @@ function awaken(root) {
       const others = [...from.children].filter((each) => each !== item);
       move(item, to, item.nextElementSibling, from, others[oldIndex] ?? null);
     },
+  }));
+  $$("[data-order]", root).forEach((list) => Sortable.get(list) || Sortable.create(list, {
+    group: { name: "fields", put: (to, _from, item) => !(to.el.hasAttribute("data-out") && item.hasAttribute("data-stay")) },
+    animation: 150, delay: 150, delayOnTouchOnly: true, draggable: "[data-item]", filter: "button", preventOnFilter: false,
+    ghostClass: "is-ghost", onEnd: ({ item }) => arranged(item),
   }));
   $$("[data-tags]", root).forEach(drawTags);
   $$("[data-bulk]", root).forEach(count);
