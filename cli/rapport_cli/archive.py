@@ -65,7 +65,7 @@ def make_backup(config: Config, target: Path, progress: Progress = lambda done, 
     partial = target.with_name(target.name + ".partial")
     with tempfile.TemporaryDirectory(prefix=".backup-", dir=target.parent) as scratch:
         database = Path(scratch) / DATABASE
-        _snapshot(config, database, progress)
+        snapshot(config, database, progress)
         check_database(database)
         sources = {DATABASE: database}
         sources |= {name: config.home / name for name in (FILE_NAME, "secret.key") if (config.home / name).exists()}
@@ -172,13 +172,13 @@ def check_database(path: Path) -> None:
 
 def count_rows(path: Path) -> dict[str, int]:
     """The rows of each table of an SQLite file."""
-    with contextlib.closing(_file_database(path)) as db, db.read() as connection:
+    with contextlib.closing(file_database(path)) as db, db.read() as connection:
         counts = count_tables(connection)
     _close_wal(path)
     return counts
 
 
-def _snapshot(config: Config, target: Path, progress: Progress) -> None:
+def snapshot(config: Config, target: Path, progress: Progress) -> None:
     """One moment of the site's database, as an SQLite file of its own."""
     if config.is_sqlite:
         source_path = Path(config.database_url.removeprefix("sqlite:///"))
@@ -187,7 +187,7 @@ def _snapshot(config: Config, target: Path, progress: Progress) -> None:
             source.backup(copy, pages=-1)
             copy.execute("PRAGMA journal_mode = DELETE")
         return
-    with contextlib.closing(Database(config)) as source_db, contextlib.closing(_file_database(target)) as copy_db:
+    with contextlib.closing(Database(config)) as source_db, contextlib.closing(file_database(target)) as copy_db:
         copy_database(source_db, copy_db, progress)
     _close_wal(target)
 
@@ -267,7 +267,7 @@ def _settle_database(manifest: Manifest, folder: Path, database_url: str, progre
     if manifest.database == "postgresql" and not database_url:
         raise RapportError(
             "This is the backup of a site on PostgreSQL. Name an empty database with --database-url "
-            "postgresql+psycopg://user@host/name, or keep it in one file with --database-url sqlite."
+            "postgresql://user@host/name, or keep it in one file with --database-url sqlite."
         )
     if not database_url or database_url == "sqlite":
         (folder / DATABASE).rename(folder / "rapport.db")
@@ -276,7 +276,7 @@ def _settle_database(manifest: Manifest, folder: Path, database_url: str, progre
     if database_url.startswith("sqlite"):
         raise RapportError("A restored SQLite database lies in the site's directory: write --database-url sqlite.")
     config = load_config(folder, {}, database_url=database_url)
-    source = _file_database(folder / DATABASE)
+    source = file_database(folder / DATABASE)
     with contextlib.closing(source) as source_db, contextlib.closing(Database(config)) as target_db:
         if has_tables(target_db):
             raise RapportError("The database of --database-url is not empty. Make a new one: createdb NAME")
@@ -315,7 +315,7 @@ def _move_aside(home: Path) -> None:
     home.rename(home.with_name(f"{home.name}.before-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}"))
 
 
-def _file_database(path: Path) -> Database:
+def file_database(path: Path) -> Database:
     """An SQLite file that is no site's."""
     return Database(Config(home=path.parent, database_url=f"sqlite:///{path}", secret_key="none needed"))  # noqa: S106
 

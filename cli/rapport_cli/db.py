@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from rapport_cli.place import Place
-from rapport_cli.speak import good, progress, say, table
+from rapport_cli.speak import good, note, progress, say, table
+
+if TYPE_CHECKING:
+    from rapport.config import Config
+    from rapport.lifecycle import Step
 
 
 @click.group()
@@ -30,9 +36,10 @@ def pending(place: Place) -> None:
 
 @db.command()
 @click.option("--no-backup", is_flag=True, help="Do not write a backup first.")
+@click.option("--rehearse", "only_rehearse", is_flag=True, help="Try it on a copy; the site is not changed.")
 @click.pass_obj
-def upgrade(place: Place, no_backup: bool) -> None:
-    """Apply what waits, after a backup. Each plugin's step happens whole or not at all."""
+def upgrade(place: Place, no_backup: bool, only_rehearse: bool) -> None:
+    """Apply what waits, after a backup. Each plugin's step happens whole or not at all; the others go on."""
     from rapport.lifecycle import pending_migrations, upgrade_site
 
     config = place.config()
@@ -40,16 +47,35 @@ def upgrade(place: Place, no_backup: bool) -> None:
     if not waiting:
         good("The database is up to date.")
         return
-    if not no_backup:
-        from rapport_cli.archive import make_backup
-        from rapport_cli.backup import default_target
+    if only_rehearse:
+        from rapport_cli.rehearsal import rehearse
 
-        target = default_target(config, "before-upgrade")
-        with progress("Backup") as advance:
-            make_backup(config, target, advance)
-        say(f"Backup: {target}")
-    for name in upgrade_site(config):
-        good(f"{name} is up to date.")
+        with progress("Copy") as advance:
+            steps = rehearse(config, _tell, advance)
+        say("This was a copy; the site is as it was. Apply it: rapport db upgrade")
+    else:
+        if not no_backup:
+            write_backup(config)
+        steps = upgrade_site(config, _tell)
+    raise SystemExit(1 if any(step.problem for step in steps) else 0)
+
+
+def _tell(step: Step) -> None:
+    if step.problem:
+        note(f"{step.plugin} could not be brought up to date ({step.seconds:.1f} s): {step.problem}")
+    else:
+        good(f"{step.plugin} is up to date ({step.seconds:.1f} s).")
+
+
+def write_backup(config: Config) -> None:
+    """The way back, before tables change."""
+    from rapport_cli.archive import make_backup
+    from rapport_cli.backup import default_target
+
+    target = default_target(config, "before-upgrade")
+    with progress("Backup") as advance:
+        make_backup(config, target, advance)
+    say(f"Backup: {target}")
 
 
 @db.command()

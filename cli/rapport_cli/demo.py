@@ -1,9 +1,11 @@
-"""A site to try: a sample business with people, customers and work, on this machine alone."""
+"""A site to try: a maker of pool supplies with people, customers and work, on this machine alone."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +16,15 @@ from rapport_cli.place import FILE_NAME, Place
 from rapport_cli.speak import Refusal, good, note, progress, say
 
 if TYPE_CHECKING:
+    from rapport.access import Team
     from rapport.config import Config
+    from rapport.records import Unit
+    from rapport.site import Site
 
-PLUGINS = ("sales",)
-"""Switched on in the demo, where they are installed."""
+EDITION = "consumer_goods"
+"""What the demo is fitted to, where it is installed."""
+PLUGINS = ("sales", "calendar")
+"""Switched on in the demo where that edition is not."""
 MARK = "demo.json"
 EMAIL = "ada@demo.example"
 PASSWORD = "rapport demo"  # noqa: S105 - printed for everybody: the demo is served on this machine only
@@ -29,6 +36,12 @@ SALESPEOPLE = (
     ("王伟", "wei@demo.example", "member", "Asia", "zh"),
 )
 """Name, e-mail, role, team and language; they all sign in with the same password."""
+COLLEAGUES = (
+    ("Marta Rossi", "marta@demo.example", "marketing", "Marketing", "en"),
+    ("Tom Becker", "tom@demo.example", "telemarketing", "Telemarketing", "en"),
+    ("Sara Haddad", "sara@demo.example", "service", "Service", "fr"),
+)
+"""Those who have a role of the edition."""
 
 
 @click.command()
@@ -53,7 +66,7 @@ def demo(place: Place, *, home: Path, port: int, no_serve: bool, fresh: bool, da
     else:
         _build(home, database_url)
     say(f"Sign in at http://127.0.0.1:{port}  as {EMAIL}  with the password: {PASSWORD}")
-    say(f"Salespeople, same password: {', '.join(email for _, email, *_ in SALESPEOPLE)}")
+    say(f"Colleagues, same password: {', '.join(email for _, email, *_ in (*SALESPEOPLE, *COLLEAGUES))}")
     if not no_serve:
         run_server(load_config(home, base_url=f"http://127.0.0.1:{port}"), "127.0.0.1", port, safe=place.safe)
 
@@ -78,38 +91,77 @@ def _build(home: Path, database_url: str) -> None:
 
 
 def fill(config: Config) -> None:
-    """Switch the modules on, make the people, and load every active plugin's sample data."""
-    import contextlib
+    """Switch the modules on, make the people, load every active plugin's sample data, and fit it all to the edition."""
+    from rapport.access import Membership, User, system
+    from rapport.builtin.edition import apply_edition, discover_editions, find_edition, load_samples
+    from rapport.builtin.edition.engine import switch_on
 
-    from rapport.access import Team, system
-    from rapport.access.service import create_user
-    from rapport.events import deliver_all
-    from rapport.jobs import run_next
-    from rapport.lifecycle import enable
+    actor = system("rapport demo").through("cli")
+    edition = find_edition(EDITION) if EDITION in discover_editions() else None
+    if edition is None:
+        note(f"rapport-{EDITION.replace('_', '-')} is not installed, so the demo goes without it.")
+    switch_on(config, edition.modules if edition is not None else _installed(PLUGINS))
+    with _worked_off(config) as site:
+        with site.write(actor) as unit:
+            _hire(unit, SALESPEOPLE)
+            ada = unit.reader.all(User, User.email == EMAIL)[0]
+            unit.create(Membership, {"user_id": ada.id, "team_id": _team(unit, "Europe").id})  # she sells, too
+        samples = sorted(site.sample_data, key=lambda sample: (sample.order, sample.name))
+        with progress("Sample data") as advance:
+            for number, sample in enumerate(samples):
+                advance(number, len(samples))
+                with site.write(system(f"sample data: {sample.name}").through("cli")) as unit:
+                    sample.load(unit)
+                _work_off(site)
+    if edition is not None:
+        apply_edition(config, edition, actor=actor)
+        load_samples(config, edition, actor=actor)
+        with _worked_off(config) as site, site.write(actor) as unit:
+            _hire(unit, COLLEAGUES)
+
+
+def _installed(names: Iterable[str]) -> list[str]:
     from rapport.plugins import discover
+
+    found = discover()
+    for name in names:
+        if name not in found:
+            note(f"rapport-{name} is not installed, so the demo goes without it.")
+    return [name for name in names if name in found]
+
+
+@contextlib.contextmanager
+def _worked_off(config: Config) -> Iterator[Site]:
+    """The site open, with all that waits done: plugins put in their first rows, such as pipelines."""
     from rapport.site import Site
 
-    installed = discover()
-    for name in PLUGINS:
-        if name in installed:
-            enable(config, name)
-        else:
-            note(f"rapport-{name} is not installed, so the demo goes without it.")
-    with contextlib.closing(Site.open(config)) as site, progress("Sample data") as advance:
-        deliver_all(site)  # plugins put in their first rows, such as pipelines
-        with site.write(system("rapport demo").through("cli")) as unit:
-            teams = {name: unit.create(Team, {"name": name}) for name in dict.fromkeys(p[3] for p in SALESPEOPLE)}
-            for name, email, role, team, language in SALESPEOPLE:
-                create_user(unit, name=name, email=email, password=PASSWORD, roles=[role], teams=[teams[team]],
-                            language=language, time_zone=config.time_zone)  # fmt: skip
-        samples = sorted(site.sample_data, key=lambda sample: (sample.order, sample.name))
-        for number, sample in enumerate(samples):
-            advance(number, len(samples))
-            with site.write(system(f"sample data: {sample.name}").through("cli")) as unit:
-                sample.load(unit)
-            deliver_all(site)
-            while run_next(site):
-                deliver_all(site)
+    with contextlib.closing(Site.open(config)) as site:
+        _work_off(site)
+        yield site
+        _work_off(site)
+
+
+def _work_off(site: Site) -> None:
+    from rapport.events import deliver_all
+    from rapport.jobs import run_next
+
+    deliver_all(site)
+    while run_next(site):
+        deliver_all(site)
+
+
+def _hire(unit: Unit, people: Iterable[tuple[str, str, str, str, str]]) -> None:
+    from rapport.access.service import create_user
+
+    for name, email, role, team, language in people:
+        create_user(unit, name=name, email=email, password=PASSWORD, roles=[role], teams=[_team(unit, team)],
+                    language=language, time_zone=unit.site.config.time_zone)  # fmt: skip
+
+
+def _team(unit: Unit, name: str) -> Team:
+    from rapport.access import Team
+
+    return next(iter(unit.reader.all(Team, Team.name == name)), None) or unit.create(Team, {"name": name})
 
 
 def _throw_away(home: Path) -> None:

@@ -51,7 +51,7 @@ def doctor(place: Place) -> None:
         except Exception as error:
             found.append(Finding("fail", "site", explain(error)))
         else:
-            for look in (plugins, people, deliveries, jobs, clock, search, views):
+            for look in (plugins, people, deliveries, followers, jobs, clock, search, views):
                 found.extend(_examined(look, site))
     for finding in found:
         click.secho(f"{finding.state:5}", fg=COLOURS[finding.state], nl=False)
@@ -163,12 +163,19 @@ def disk(config: Config) -> Iterator[Finding]:
 
 def plugins(site: Site) -> Iterator[Finding]:
     """How the plugins fare that should run."""
+    from rapport.app import create_app
     from rapport.plugins import State
 
-    active = [name for name, plugin in site.plugins.items() if plugin.state is State.ACTIVE]
-    for plugin in site.plugins.values():
-        if plugin.state not in {State.ACTIVE, State.DISABLED}:
-            yield Finding("fail", "plugins", f"{plugin.name} is {plugin.state}: {plugin.reason}", plugin.remedy)
+    whole: Site = create_app(site.config, safe=site.safe).extensions["rapport"]  # its pages must mount too
+    whole.close()
+    active = [name for name, plugin in whole.plugins.items() if plugin.state is State.ACTIVE]
+    for plugin in whole.plugins.values():
+        if plugin.state is not State.ACTIVE and plugin.reason:
+            state: Literal["fail", "warn"] = "fail" if plugin.enabled else "warn"
+            yield Finding(state, "plugins", f"{plugin.name} is {plugin.state}: {plugin.reason}", plugin.remedy)
+        for bridge in plugin.troubled_bridges:
+            said = f"{plugin.name} with {bridge.other} is left out: {bridge.reason}"
+            yield Finding("warn", "plugins", said, bridge.remedy)
     yield Finding("ok", "plugins", f"active: {', '.join(active) or 'none'}")
 
 
@@ -205,8 +212,10 @@ def deliveries(site: Site) -> Iterator[Finding]:
             .group_by(table.c.plugin)
         ).all()  # fmt: skip
         waiting = connection.scalar(
-            select(func.count()).select_from(table).where(table.c.state == "waiting", table.c.due_at < late)
-        )
+            select(func.count()).select_from(table).where(
+                table.c.state == "waiting", table.c.due_at < late, table.c.plugin.in_(site.hooks.names())
+            )
+        )  # fmt: skip
     for plugin, count, error in dead:
         yield Finding("warn", "events", f"{plugin} could not be told {count} event(s), and was given up: {error}",
                       f"look at what {plugin} reports; then: rapport plugins check {plugin}")  # fmt: skip
@@ -216,6 +225,37 @@ def deliveries(site: Site) -> Iterator[Finding]:
         yield Finding("ok", "events", "all told")
 
 
+def _broker(site: Site) -> Iterator[Finding]:
+    from rapport.broker import check_broker, queue_of
+    from rapport.errors import RapportError
+
+    try:
+        check_broker(site.config)
+    except RapportError as error:
+        yield Finding("fail", "broker", str(error), "start it, or mend broker_url in rapport.toml; jobs wait meanwhile")
+    else:
+        yield Finding("ok", "broker", f"answers; the queue of this site is {queue_of(site.config)}")
+
+
+def followers(site: Site) -> Iterator[Finding]:
+    """Whether those who follow the log of changes get on."""
+    from sqlalchemy import func, select
+
+    from rapport.followers import follower_table as table
+    from rapport.followers import set_aside_table as aside
+
+    with site.db.read() as connection:
+        stuck = connection.execute(select(table.c.name, table.c.error).where(table.c.attempts > 0)).all()
+        left = connection.execute(select(aside.c.name, func.count()).group_by(aside.c.name)).all()
+    for name, error in stuck:
+        yield Finding("warn", "followers", f"{name} fails and is tried again: {error}", "see /admin/jobs")
+    for name, count in left:
+        yield Finding("warn", "followers", f"{name} could not follow {count} change(s), which are set aside",
+                      "look at them and have them followed again: /admin/jobs")  # fmt: skip
+    if not stuck and not left:
+        yield Finding("ok", "followers", "none fails")
+
+
 def jobs(site: Site) -> Iterator[Finding]:
     """Whether long work gets done."""
     from sqlalchemy import func, select
@@ -223,20 +263,24 @@ def jobs(site: Site) -> Iterator[Finding]:
     from rapport.entities import utcnow
     from rapport.jobs import job_table as table
 
+    if site.config.jobs == "celery":
+        yield from _broker(site)
     late = utcnow() - dt.timedelta(minutes=15)
     with site.db.read() as connection:
         failed = connection.execute(
-            select(table.c.name, table.c.message).where(
+            select(table.c.name, table.c.message, table.c.id).where(
                 table.c.state == "failed", table.c.finished_at > utcnow() - dt.timedelta(days=7)
             ).order_by(table.c.finished_at.desc())
         ).all()  # fmt: skip
         waiting = connection.scalar(
-            select(func.count()).select_from(table).where(table.c.state == "waiting", table.c.due_at < late)
-        )
+            select(func.count()).select_from(table).where(
+                table.c.state == "waiting", table.c.due_at < late, table.c.name.in_(site.jobs.names())
+            )
+        )  # fmt: skip
     if failed:
-        name, message = failed[0]
+        name, message, job_id = failed[0]
         yield Finding("warn", "jobs", f"{len(failed)} failed within a week; the last: {name}: {message}",
-                      "start it again where it was started")  # fmt: skip
+                      f"rapport jobs list failed; then: rapport jobs retry {job_id}")  # fmt: skip
     if waiting:
         yield Finding("warn", "jobs", f"{waiting} job(s) wait for longer than 15 minutes", "rapport worker")
     if not failed and not waiting:
@@ -297,7 +341,7 @@ def views(site: Site) -> Iterator[Finding]:
     from rapport.app import create_app
     from rapport.http import policy_of
 
-    app = create_app(site.config)
+    app = create_app(site.config, safe=site.safe)
     try:
         open_views = sorted(name for name, view in app.view_functions.items() if policy_of(view) == "public")
     finally:

@@ -31,7 +31,7 @@ HEAD = (
 @click.option("--language", type=click.Choice(LANGUAGES), help="The language of people who have not chosen one.")
 @click.option("--time-zone", default="UTC", show_default=True, help="Such as Europe/Paris.")
 @click.option("--base-url", default="http://127.0.0.1:8000", show_default=True, help="How browsers reach the site.")
-@click.option("--database-url", default="", help="postgresql+psycopg://user@host/name; empty: SQLite in HOME.")
+@click.option("--database-url", default="", help="postgresql://user@host/name; empty: SQLite in HOME.")
 @click.pass_obj
 def init(
     place: Place, *, home: Path | None, admin_email: str | None, admin_name: str | None, password: str | None,
@@ -67,6 +67,9 @@ def make(home: Path, wanted: Mapping[str, str], *, name: str, email: str, passwo
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         config = load_config(home, **values)
+        if "RAPPORT_DATABASE_URL" in os.environ and "database_url" not in values:
+            # A variable is gone with its terminal; where the data is must not be forgotten with it.
+            values["database_url"] = config.database_url
         make_site(config)
         _refuse_inhabited(config)
         create_admin(config, name=name, email=email, password=password)
@@ -99,7 +102,7 @@ def write_config(home: Path, values: Mapping[str, str]) -> None:
     # JSON's strings are TOML's, as long as characters stay as they are.
     lines = [HEAD, *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items())]
     if "database_url" not in values:
-        lines.append('# database_url = "postgresql+psycopg://user@host/name"   # instead of SQLite in this directory')
+        lines.append('# database_url = "postgresql://user@host/name"   # instead of SQLite in this directory')
     write_private(home / FILE_NAME, "\n".join(lines) + "\n")
 
 

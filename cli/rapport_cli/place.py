@@ -35,6 +35,11 @@ class Place:
         return Path(os.environ["RAPPORT_HOME"]) if os.environ.get("RAPPORT_HOME") else None
 
     @property
+    def is_there(self) -> bool:
+        """Whether a site was named, or the present directory is one."""
+        return self.wished is not None or (Path() / FILE_NAME).exists()
+
+    @property
     def home(self) -> Path:
         """The directory of a site that is there; Refusal otherwise."""
         home = (self.wished or Path()).resolve()
@@ -94,7 +99,8 @@ def plugin_command(ctx: click.Context, name: str) -> click.Command | None:
         remedy = plugin.remedy or f"rapport plugins enable {name}"
         reason = f" ({plugin.reason})" if plugin.reason else ""
         raise Refusal(f"The plugin '{name}' is {plugin.state}{reason}, so it has no commands. Do this first: {remedy}")
-    own = {str(command.name): command for command in site.commands if site.commands.owner(str(command.name)) == name}
-    if not own:
+    group = site.commands.get(name)
+    if group is None:
         raise Refusal(f"The plugin '{name}' has no commands.")
-    return click.Group(name, commands=own, help=plugin.info.summary, context_settings={"obj": site})
+    group.context_settings["obj"] = site
+    return group

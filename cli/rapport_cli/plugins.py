@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from rapport_cli.packages import install_distributions, uninstall_distribution
 from rapport_cli.place import Place
 from rapport_cli.speak import Refusal, ask, good, note, progress, say, table
 
 if TYPE_CHECKING:
     from rapport.config import Config
-    from rapport.plugins import Plugin, PluginInfo
+    from rapport.plugins import Plugin
+    from rapport.site import Site
+    from rapport.testing.contract import Result
 
 
 @click.group()
@@ -29,12 +30,16 @@ def plugins() -> None:
 @click.pass_obj
 def list_(place: Place) -> None:
     """Show every plugin, how it fares and what to do."""
-    with place.site() as site:
-        found = [plugin for _, plugin in sorted(site.plugins.items())]
+    from rapport.app import create_app
+
+    site: Site = create_app(place.config(), safe=place.safe).extensions["rapport"]
+    site.close()
+    found = [plugin for _, plugin in sorted(site.plugins.items())]
     if not found:
-        say("No plugins are installed. Get one: pip install rapport-sales")
+        say("No plugins are installed. Get one: rapport plugins install rapport-sales")
         return
-    table(("plugin", "version", "state", "reason", "what to do"), [_row(plugin) for plugin in found])
+    rows = [row for plugin in found for row in (_row(plugin), *_bridge_rows(plugin))]
+    table(("plugin", "version", "state", "reason", "what to do"), rows)
 
 
 def _row(plugin: Plugin) -> tuple[str, ...]:
@@ -42,23 +47,118 @@ def _row(plugin: Plugin) -> tuple[str, ...]:
     return plugin.name, plugin.info.version or "–", str(plugin.state), plugin.reason, remedy
 
 
+def _bridge_rows(plugin: Plugin) -> list[tuple[str, ...]]:
+    """What it brings for other plugins, below its own line."""
+    return [(f"  with {each.other}", "", str(each.state), each.reason, each.remedy) for each in plugin.bridges]
+
+
+@plugins.command()
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC…")
+@click.pass_obj
+def install(place: Place, specs: tuple[str, ...]) -> None:
+    """Install plugins beside Rapport: a name, a range ('rapport-sales>=2'), a wheel. The site is not changed by it."""
+    from rapport.plugins import discover
+
+    before = {name: info.version for name, info in discover().items()}
+    install_distributions(specs)
+    on = _enabled_here(place)
+    fresh = {name: info.version for name, info in discover().items() if before.get(name) != info.version}
+    for name, version in sorted(fresh.items()):
+        if name in on:
+            good(f"{name} {version} is installed, instead of {before.get(name, 'none')}.")
+            say(f"Bring its tables up to date: rapport plugins upgrade {name}")
+            say("Then restart `rapport serve` and `rapport worker`: until then they run without it.")
+        else:
+            good(f"{name} {version} is installed.")
+            say(f"Switch it on: rapport plugins enable {name}")
+    if not fresh:
+        say("No plugin changed.")
+
+
+@plugins.command()
+@click.argument("name")
+@click.option("--yes", "confirmed", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def uninstall(place: Place, name: str, confirmed: bool) -> None:
+    """Remove a plugin's code. Its data stays, and is there again when it is installed again."""
+    from packaging.utils import canonicalize_name
+
+    from rapport.lifecycle import disable as switch_off
+    from rapport.plugins import dependants, discover
+
+    installed = discover()
+    for info in installed.values():  # of two with one name, one is named by its distribution
+        if info.fault.reason and canonicalize_name(name).startswith("rapport-"):
+            uninstall_distribution(name)
+            good(f"{name} is uninstalled.")
+            return
+    _known(name)
+    on = _enabled_here(place)
+    needing = dependants(name, installed)
+    if blocking := [each for each in needing if each in on]:
+        raise Refusal(
+            f"{', '.join(blocking)} needs '{name}' and is on. "
+            f"Switch them off first: rapport plugins disable {name} --dependants"
+        )
+    if needing:
+        say(f"These need it, and cannot be switched on without it: {', '.join(needing)}")
+    counts = _counts(place, name)
+    say(
+        f"Its data stays: {sum(counts.values())} rows in {len(counts)} tables. "
+        f"To delete it: rapport plugins purge {name}"
+    )
+    if not confirmed and ask(f"Uninstall {name}? [y/N]", "--yes", default="n", show_default=False).lower() != "y":
+        raise Refusal("Nothing was changed.")
+    if name in on:
+        switch_off(place.config(), name)
+        good(f"{name} is off.")
+    uninstall_distribution(installed[name].distribution)
+    good(f"{name} is uninstalled. Install it again: rapport plugins install {installed[name].distribution}")
+
+
+@plugins.command()
+@click.argument("name")
+@click.option("--no-backup", is_flag=True, help="Do not write a backup first.")
+@click.pass_obj
+def upgrade(place: Place, name: str, no_backup: bool) -> None:
+    """Bring one plugin's tables up to date, after a newer version of it was installed."""
+    from rapport.lifecycle import pending_migrations
+    from rapport.lifecycle import upgrade as migrate
+    from rapport_cli.db import write_backup
+
+    config = place.config()
+    _known(name)
+    if name in pending_migrations(config) and not no_backup:
+        write_backup(config)
+    if migrate(config, name):
+        good(f"{name} is up to date.")
+    else:
+        good(f"{name} was up to date.")
+
+
 @plugins.command()
 @click.argument("names", nargs=-1, required=True)
 @click.pass_obj
 def enable(place: Place, names: tuple[str, ...]) -> None:
     """Switch plugins on, with those they need. A running site shows them within a second."""
+    from rapport.events import deliver_all
     from rapport.lifecycle import enable as switch_on
 
     config = place.config()
     for name in names:
         _known(name)
-        for each in switch_on(config, name):
-            good(f"{each} is on.")
+    for each in switch_on(config, *names):
+        good(f"{each} is on.")
     with place.site() as site:
         for name in names:
             plugin = site.plugins[name]
             if plugin.state != "active" and not place.safe:
                 raise Refusal(f"{name} is {plugin.state}: {plugin.reason}. {plugin.remedy}")
+        for plugin in site.plugins.values():
+            for bridge in plugin.troubled_bridges:
+                if {plugin.name, bridge.other} & set(names):
+                    note(f"{plugin.name} with {bridge.other} is left out: {bridge.reason}. {bridge.remedy}")
+        deliver_all(site)  # what it puts in at first, such as a pipeline, is there for the next command
 
 
 @plugins.command()
@@ -67,16 +167,14 @@ def enable(place: Place, names: tuple[str, ...]) -> None:
 @click.pass_obj
 def disable(place: Place, name: str, dependants: bool) -> None:
     """Switch a plugin off. Its data stays."""
+    from rapport.errors import Conflict
     from rapport.lifecycle import disable as switch_off
 
-    config = place.config()
-    needing = [each for each in _needing(name) if each in _enabled(config)]
-    if needing and not dependants:
-        raise Refusal(
-            f"{', '.join(needing)} needs '{name}'. Switch off all of them: rapport plugins disable {name} --dependants"
-        )
-    for each in [*needing, name]:
-        switch_off(config, each)
+    try:
+        off = switch_off(place.config(), name, with_dependants=dependants)
+    except Conflict as error:
+        raise Refusal(f"{error} Or all of them: rapport plugins disable {name} --dependants") from None
+    for each in off:
         good(f"{each} is off; its data is kept.")
 
 
@@ -84,9 +182,22 @@ def disable(place: Place, name: str, dependants: bool) -> None:
 @click.argument("name", required=False)
 @click.pass_obj
 def check(place: Place, name: str | None) -> None:
-    """Try whether plugins would run here, also those that are off. Ends with 1 when one would not."""
+    """Try whether plugins would run here, also those that are off. Ends with 1 when one would not.
+
+    With a NAME, also whether that plugin keeps what every plugin promises: see docs/testing.md. That needs no site.
+    """
+    well = True
+    if name is None or place.is_there:
+        well = _would_run(place, name)
+    if name is not None:
+        _known(name)
+        well = keeps_the_contract(name) and well
+    raise SystemExit(0 if well else 1)
+
+
+def _would_run(place: Place, name: str | None) -> bool:
     from rapport.app import create_app
-    from rapport.plugins import State, discover
+    from rapport.plugins import State, circles, discover, needed
     from rapport.site import Site
 
     config = place.config()
@@ -94,8 +205,7 @@ def check(place: Place, name: str | None) -> None:
     if name is not None:
         _known(name)
     wanted = set(_enabled(config)) | ({name} if name else set(installed))
-    for each in list(wanted):
-        wanted |= set(_needed(each, installed))
+    wanted |= set(needed(wanted - set(circles(installed, installed)), installed))
     trial = replace(config, plugins=tuple(sorted(wanted)))
     enabled = set(_enabled(config))
     bad = 0
@@ -107,12 +217,51 @@ def check(place: Place, name: str | None) -> None:
             off = each not in enabled and plugin.state is State.HELD
             if plugin.state is State.ACTIVE or off:
                 good(f"{each}: {'could be switched on' if each not in enabled else 'runs'}.")
+                for bridge in plugin.troubled_bridges:
+                    bad += 1
+                    said = f"{each} with {bridge.other}: {bridge.state}: {bridge.reason}. {bridge.remedy}"
+                    click.secho(said, fg="red", err=True)
             else:
                 bad += 1
                 click.secho(f"{each}: {plugin.state}: {plugin.reason}. {plugin.remedy}", fg="red", err=True)
     site = create_app(trial).extensions["rapport"]  # its pages must mount, each with its policy
     site.close()
-    raise SystemExit(1 if bad else 0)
+    return not bad
+
+
+def keeps_the_contract(name: str) -> bool:
+    """Try a plugin's promises on fresh sites, on each kind of database there is here, and say how each went."""
+    import tempfile
+
+    from rapport.testing import contract
+    from rapport.testing.databases import fresh_postgres, postgres_server
+
+    plugin = contract.subject(name)
+    well = _told("its files", contract.read(plugin))
+    with tempfile.TemporaryDirectory() as scratch:
+        home = Path(scratch)
+        well = _told("on SQLite", contract.run(plugin, f"sqlite:///{home / 'rapport.db'}", home)) and well
+    if postgres_server() is None:
+        note("There is no PostgreSQL server to try it on. Name one: RAPPORT_TEST_POSTGRES=postgresql+psycopg://…")
+        return well
+    with tempfile.TemporaryDirectory() as scratch, fresh_postgres() as url:
+        return _told("on PostgreSQL", contract.run(plugin, url, Path(scratch))) and well
+
+
+def _told(where: str, results: Iterable[Result]) -> bool:
+    """Say each promise as soon as it was tried."""
+    well = True
+    say(f"{where}:")
+    for result in results:
+        if result.kept:
+            exempt = f" (exempt: {', '.join(result.exempt)})" if result.exempt else ""
+            good(f"  {result.check.sentence}{exempt}")
+            continue
+        well = False
+        click.secho(f"  NOT: {result.check.sentence}", fg="red")
+        for finding in result.findings:
+            say(f"       {finding.said}")
+    return well
 
 
 @plugins.command()
@@ -120,24 +269,25 @@ def check(place: Place, name: str | None) -> None:
 @click.option("--yes", "confirmed", metavar="NAME", help="The plugin's name once more, instead of being asked.")
 @click.pass_obj
 def purge(place: Place, name: str, confirmed: str | None) -> None:
-    """Delete a plugin's tables and rows for good, after writing an export of them."""
+    """Delete a plugin's tables and rows for good, after writing an export of them; its code may be gone already."""
     from rapport.db.engine import Database
+    from rapport.lifecycle import check_purge, export_tables, table_counts
     from rapport.lifecycle import purge as delete_tables
-    from rapport.lifecycle import table_counts
+    from rapport.plugins import discover
 
     config = place.config()
-    _known(name)
     if name in _enabled(config):
         raise Refusal(f"'{name}' is on. Switch it off first: rapport plugins disable {name}")
     with contextlib.closing(Database(config)) as db, db.read() as connection:
         counts = table_counts(connection, name)
-        with_tables = [each for each in _needing(name) if table_counts(connection, each)]
-    if with_tables:
-        raise Refusal(f"{with_tables[0]} has tables that refer to it. First: rapport plugins purge {with_tables[0]}")
+        check_purge(connection, name, counts)
     if not counts:
+        if name not in discover():
+            _known(name)
         raise Refusal(f"'{name}' has no tables here: there is nothing to purge.")
     table(("table", "rows"), list(counts.items()))
-    folder = export_tables(config, counts, config.home / "exports", name)
+    with progress("Export") as advance:
+        folder = export_tables(config, name, advance)
     say(f"An export of them is in {folder}")
     note("These tables will be deleted for good.")
     if confirmed is None:
@@ -148,36 +298,6 @@ def purge(place: Place, name: str, confirmed: str | None) -> None:
     good(f"Deleted {sum(deleted.values())} rows in {len(deleted)} tables.")
 
 
-def export_tables(config: Config, counts: Mapping[str, int], into: Path, name: str) -> Path:
-    """Write each table as NDJSON, one file each, and make sure that every row is there."""
-    from sqlalchemy import select
-
-    from rapport.db.engine import Database
-    from rapport.db.tables import metadata
-
-    folder = into / f"{name}-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S-%f}"
-    folder.mkdir(parents=True, mode=0o700)
-    with contextlib.closing(Database(config)) as db, db.read() as connection, progress("Export") as advance:
-        for table_name, expected in counts.items():
-            written = 0
-            with (folder / f"{table_name}.ndjson").open("w", encoding="utf-8") as file:
-                rows = connection.execution_options(yield_per=1000).execute(select(metadata.tables[table_name]))
-                for row in rows.mappings():
-                    file.write(json.dumps(dict(row), ensure_ascii=False, default=_as_json) + "\n")
-                    written += 1
-                    if written % 1000 == 0:
-                        advance(written, expected)
-            if written != expected:
-                raise Refusal(f"{table_name} changed while it was exported: nothing was deleted. Try again.")
-    return folder
-
-
-def _as_json(value: object) -> object:
-    if isinstance(value, dt.datetime | dt.date):
-        return value.isoformat()
-    return list(value) if isinstance(value, tuple | set) else str(value)
-
-
 def _known(name: str) -> None:
     import difflib
 
@@ -186,7 +306,7 @@ def _known(name: str) -> None:
     installed = discover()
     if name not in installed:
         near = difflib.get_close_matches(name, installed, 1)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Install it first: pip install rapport-{name}"
+        hint = f"Did you mean '{near[0]}'?" if near else f"Install it first: rapport plugins install rapport-{name}"
         raise Refusal(f"There is no installed plugin '{name}'. {hint}")
 
 
@@ -200,19 +320,21 @@ def _enabled(config: Config) -> list[str]:
         return list(connection.scalars(select(plugin_table.c.name).where(plugin_table.c.enabled)))
 
 
-def _needed(name: str, installed: Mapping[str, PluginInfo]) -> Iterable[str]:
-    """What a plugin needs, and what that needs."""
-    from rapport.plugins import dependencies
+def _enabled_here(place: Place) -> list[str]:
+    """What is on, where there is a site at all: code is installed for an environment, not for a site."""
+    try:
+        return _enabled(place.config())
+    except Refusal:
+        return []
 
-    for each in dependencies(installed[name], installed) if name in installed else ():
-        yield each
-        yield from _needed(each, installed)
 
+def _counts(place: Place, name: str) -> dict[str, int]:
+    from rapport.db.engine import Database
+    from rapport.lifecycle import table_counts
 
-def _needing(name: str) -> list[str]:
-    """The installed plugins that need this one, the outermost first."""
-    from rapport.plugins import discover
-
-    installed = discover()
-    needing = [each for each in installed if name in _needed(each, installed)]
-    return sorted(needing, key=lambda each: -len(set(_needed(each, installed))))
+    try:
+        config = place.config()
+    except Refusal:
+        return {}
+    with contextlib.closing(Database(config)) as db, db.read() as connection:
+        return table_counts(connection, name)

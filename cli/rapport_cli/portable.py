@@ -15,6 +15,7 @@ from rapport.db import migrate
 from rapport.db.engine import Database
 from rapport.db.tables import metadata
 from rapport.errors import RapportError
+from rapport.fit.tables import custom_tables, rebuild_indexes
 from rapport.lifecycle import core_line
 from rapport.plugins import discover, import_plugin
 
@@ -40,6 +41,7 @@ def lay_tables(source: Connection, target: Connection) -> None:
     for line in lines_of(present):
         revision = migrate.current(source, line)
         migrate.upgrade(target, line, to=revision or "head")
+    metadata.create_all(target, tables=custom_tables(source))
     laid = set(inspect(target).get_table_names())
     strangers = sorted(name for name in ordinary_tables(source) if name not in laid)
     if strangers and target.dialect.name != "sqlite":
@@ -119,6 +121,7 @@ def _copy_rows(source: Connection, target: Connection, progress: Progress) -> di
         _continue_sequence(target, table)
     for constraint in constraints:
         target.exec_driver_sql(constraint)
+    rebuild_indexes(target)
     return counts
 
 

@@ -21,17 +21,20 @@ from sqlalchemy.pool import StaticPool
 
 from rapport.db import migrate
 from rapport.db.tables import metadata
+from rapport.entities.custom import Custom
 from rapport.entities.types import Fixed, Instant, Tags
 from rapport.errors import NotFound, RapportError
 from rapport.lifecycle import core_line
 from rapport.plugins import discover, import_plugin
 from rapport.query.fold import install_functions
 
+JSONB = 'sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")'
 STORED: dict[type, str] = {
     Fixed: "sa.BigInteger()",
     Instant: "sa.DateTime(timezone=True)",
     Tags: "sa.Text()",
-    JSON: 'sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")',
+    JSON: JSONB,
+    Custom: JSONB,
 }
 """Our types as what the database keeps: a migration must mean the same when our classes have changed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -42,15 +43,17 @@ def run_server(
     config: Config, host: str, port: int, *, workers: int = 1, threads: int = 4, jobs: bool = True, safe: bool = False
 ) -> None:
     """Serve until told to stop. What is wrong with the site is said here, in one line, before any process starts."""
+    # What is made at the start stays: looking for rubbish in it took a third of the time. `rapport.wsgi` begins again.
+    gc.disable()
     from granian.constants import Interfaces
     from granian.log import LogLevels
     from granian.server import Server
 
-    from rapport.app import create_app
+    import rapport.app  # noqa: F401 - for the serving processes: they are forked from this one and share its code
+    from rapport.site import Site
 
     refuse_taken_port(host, port)
-    # Built once for its errors; the serving processes are forked from this one and share its imported code.
-    site: Site = create_app(config, safe=safe).extensions["rapport"]
+    site = Site.open(config, safe=safe)  # for its errors
     _tell_troubles(site)
     site.close()
     os.environ["RAPPORT_HOME"] = str(config.home)
@@ -66,6 +69,7 @@ def run_server(
         workers=workers,
         blocking_threads=threads,
         workers_kill_timeout=STOP_SECONDS,
+        respawn_failed_workers=True,  # a plugin may end a process, by os._exit() or a crash: another takes its place
         log_level=LogLevels.error,
         websockets=False,
     ).serve()
@@ -89,30 +93,39 @@ def _tell_troubles(site: Site) -> None:
     from rapport.plugins import State
 
     for plugin in site.plugins.values():
-        if plugin.state not in {State.ACTIVE, State.DISABLED}:
+        if plugin.enabled and plugin.state is not State.ACTIVE:
             note(f"{plugin.name} is {plugin.state}: {plugin.reason}. {plugin.remedy}")
+        for bridge in plugin.troubled_bridges:
+            note(f"{plugin.name} with {bridge.other} is left out: {bridge.reason}. {bridge.remedy}")
 
 
 @click.command()
+@click.option("--threads", default=4, show_default=True, type=click.IntRange(1, 64), help="Jobs at the same time.")
 @click.pass_obj
-def worker(place: Place) -> None:
-    """Run events and jobs until Ctrl+C, without serving pages. Any number may run, on any machine of the site."""
-    from rapport.jobs import Worker
+def worker(place: Place, *, threads: int) -> None:
+    """Run events and jobs until Ctrl+C, without serving pages. Any number may run, on any machine of the site.
 
-    following = Following(place.config(), safe=place.safe)
-    work = Worker(following)
-    thread = threading.Thread(target=work.run, name="rapport-worker")
-    signal.signal(signal.SIGTERM, _interrupt)
-    thread.start()
+    With jobs = "celery" in rapport.toml it is a Celery worker.
+    """
+    from rapport.broker import work_for_broker
+    from rapport.worker import Worker
+
+    config = place.config()
+    following = Following(config, safe=place.safe)
+    work = Worker(following, threads)
+    work.start()
     say("The worker is running  (Ctrl+C stops it)")
     try:
-        while thread.is_alive():
-            thread.join(1)
+        if config.jobs == "celery":
+            work_for_broker(following, config, threads)
+        else:
+            signal.signal(signal.SIGTERM, _interrupt)
+            threading.Event().wait()
     except KeyboardInterrupt:
-        say("Finishing what is being done …")
+        pass
     finally:
+        say("Finishing what is being done …")
         work.stop()
-        thread.join()
         following.site.close()
 
 
@@ -128,15 +141,17 @@ class Following:
 
         self._config = config
         self._safe = safe
+        self._lock = threading.Lock()
         self._look_at = time.monotonic() + LOOK_SECONDS
         self.site = Site.open(config, safe=safe)
 
     def __call__(self) -> Site:
-        if time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + LOOK_SECONDS
-            if self.site.outdated():
-                from rapport.site import Site
+        with self._lock:
+            if time.monotonic() >= self._look_at:
+                self._look_at = time.monotonic() + LOOK_SECONDS
+                if self.site.outdated():
+                    from rapport.site import Site
 
-                old, self.site = self.site, Site.open(self._config, safe=self._safe)
-                old.close()
-        return self.site
+                    old, self.site = self.site, Site.open(self._config, safe=self._safe)
+                    old.close()
+            return self.site

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
@@ -31,7 +33,10 @@ def explain(error: Exception) -> str:
         return str(error)
     if isinstance(error, OperationalError):
         reason = str(error.orig).strip().splitlines()[0]
-        return f"The database cannot be used: {reason}. Check database_url in rapport.toml, then: rapport doctor"
+        if missing := re.search(r'database "([^"]+)" does not exist', reason):
+            return f"There is no PostgreSQL database '{missing[1]}' yet. Make it: createdb {missing[1]}"
+        where = "the variable RAPPORT_DATABASE_URL" if "RAPPORT_DATABASE_URL" in os.environ else "rapport.toml"
+        return f"The database cannot be used: {reason}. Check database_url in {where}, then: rapport doctor"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}."
     text = str(error.orig if isinstance(error, DBAPIError) else error).strip().splitlines() or [""]
