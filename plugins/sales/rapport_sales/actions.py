@@ -7,8 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from rapport import Action, ActionResult, Field, Unit, gettext, ngettext
-from rapport_sales import leads, service
+from rapport_sales import assignment, leads, service
+from rapport_sales.assignment import AssignmentRule
 from rapport_sales.entities import Lead, Opportunity
+from rapport_sales.scoring import ScoreRule
+from rapport_sales.territories import Territory
 
 Values = Mapping[str, Any]
 
@@ -24,7 +27,18 @@ def lead_actions() -> list[Action]:
         Action("sales.lead", "disqualify", "Not suitable", "circle-x", change, _disqualify, bulk=True,
                applies=lambda lead: lead.status in {"new", "working", "qualified"}),
         Action("sales.lead", "assign", "Assign", "user-share", change, _assign, bulk=True,
-               fields=[replace(Lead.meta.fields["owner_id"], help="Left empty: whoever’s turn it is.")]),
+               fields=[replace(Lead.meta.fields["owner_id"], help="Left empty: whom the rules say.")]),
+        Action("sales.lead", "assign_anew", "Assign anew", "arrows-shuffle", change, _assign_anew, bulk=True,
+               applies=lambda lead: lead.status != "converted"),
+    ]  # fmt: skip
+
+
+def rule_actions() -> list[Action]:
+    """Before a rule decides: which leads it is about."""
+    return [
+        Action(entity.meta.name, "count", "How many leads?", "list-search", entity.meta.permission("update"), _count,
+               bulk=True)
+        for entity in (ScoreRule, Territory, AssignmentRule)
     ]  # fmt: skip
 
 
@@ -88,8 +102,33 @@ def _set_status(unit: Unit, records: Sequence[Lead], status: str) -> str:
 
 
 def _assign(unit: Unit, records: Sequence[Lead], values: Values) -> str:
-    leads.assign(unit, records, values.get("owner_id"))
+    assignment.assign(unit, records, values.get("owner_id"))
     return ngettext("%(num)s lead has a new owner.", "%(num)s leads have a new owner.", len(records))
+
+
+def _assign_anew(unit: Unit, records: Sequence[Lead], values: Values) -> str:
+    todo = [lead for lead in records if lead.status != "converted"]
+    left = assignment.assign_anew(unit, todo)
+    told = ngettext("%(num)s lead was handed out by the rules.", "%(num)s leads were handed out by the rules.",
+                    len(todo) - left)  # fmt: skip
+    if not left:
+        return told
+    return f"{told} " + ngettext(
+        "For %(num)s the rules find nobody: it stays where it is.",
+        "For %(num)s the rules find nobody: they stay where they are.", left,
+    )  # fmt: skip
+
+
+def _count(unit: Unit, records: Sequence[Any], values: Values) -> str:
+    told = []
+    for rule in records:
+        number, exact = unit.reader.count(Lead, *unit.reader.conditions(Lead, filter=rule.condition or None))
+        shown = f"{number}" if exact else f"{number}+"
+        told.append(
+            ngettext("%(shown)s lead fits “%(rule)s”.", "%(shown)s leads fit “%(rule)s”.", number, shown=shown,
+                     rule=rule.name)
+        )  # fmt: skip
+    return " ".join(told)
 
 
 # Opportunities -------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What sales keeps records of: leads, opportunities with their lines, products, and price books."""
+"""What sales keeps records of: leads, and opportunities with their lines."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint, func, inspect, select
+from rapport_products import CURRENCY_HELP, Product, find_price, known_currency, not_negative, tidy_currency
+from sqlalchemy import Index, func, inspect, select
 from sqlalchemy.orm import Mapped, Session
 
 from rapport import Choice, Customer, Entity, Owned, Problem, Stage, Staged, field, ref, setting_of, utcnow
 from rapport import gettext as _
-from rapport_sales.prices import find_price
+from rapport_sales import rating
 
 WORK = {
     "manager": "read create update delete export import",
     "member": "read create update:team delete:own export import",
     "viewer": "read",
 }
-CATALOGUE = {"manager": "read create update delete export import", "member": "read export", "viewer": "read"}
 PART_OF_OPPORTUNITY = {
     "manager": "read create update delete export import",
     "member": "read create update delete export",
@@ -45,80 +45,13 @@ REASONS = [
     Choice("no_answer", "No answer any more", "secondary"),
     Choice("other", "Other", "secondary"),
 ]
-CURRENCY_HELP = "The ISO 4217 code, such as EUR. Left empty, it is the currency of sales."
-
-
-class Product(Entity, name="sales.product", title="Product", icon="package", roles=CATALOGUE, display="name"):
-    """Something the business sells."""
-
-    name: Mapped[str] = field(label="Name", searchable=True, in_list=True, indexed=True, aliases=["product"])
-    code: Mapped[str | None] = field(
-        label="Code", unique=True, searchable=True, in_list=True, aliases=["sku", "product_code", "article"]
-    )
-    family: Mapped[str] = field(
-        label="Family", default="", indexed=True, in_list=True, aliases=["series", "category"],
-        help="Products of a kind, for lists and statistics.",
-    )  # fmt: skip
-    price: Mapped[Decimal | None] = field(
-        label="List price", kind="money", currency="currency", in_list=True, section="Price",
-        aliases=["sales_price", "list_price", "unit_price"], help="What it costs where no price book says otherwise.",
-    )  # fmt: skip
-    currency: Mapped[str] = field(label="Currency", default="", max_length=3, section="Price", help=CURRENCY_HELP)
-    unit: Mapped[str] = field(label="Unit", default="", section="Price", help="Piece, hour, metre …")
-    active: Mapped[bool] = field(label="On sale", default=True, in_list=True)
-    description: Mapped[str] = field(label="Description", kind="longtext", default="", searchable=True)
-
-    def complete(self, session: Session) -> None:
-        """A price is in some currency."""
-        self.currency = tidy_currency(session, self.currency)
-
-    def validate(self) -> Sequence[Problem]:
-        """Nothing costs less than nothing."""
-        return [*not_negative("price", self.price), *known_currency(self.currency)]
-
-
-class PriceBook(Entity, name="sales.price_book", title="Price book", icon="book-2", roles=CATALOGUE, display="name"):
-    """The prices of a time, a market or a kind of customer, in one currency."""
-
-    name: Mapped[str] = field(label="Name", unique=True, searchable=True, in_list=True)
-    currency: Mapped[str] = field(label="Currency", default="", max_length=3, in_list=True, help=CURRENCY_HELP)
-    valid_from: Mapped[dt.date | None] = field(label="Valid from", in_list=True, help="Left empty: always was.")
-    valid_to: Mapped[dt.date | None] = field(label="Valid to", in_list=True, help="The last day. Left empty: open end.")
-    active: Mapped[bool] = field(label="In use", default=True, in_list=True)
-
-    def complete(self, session: Session) -> None:
-        """Prices are in some currency."""
-        self.currency = tidy_currency(session, self.currency)
-
-    def validate(self) -> Sequence[Problem]:
-        """A price book does not end before it begins."""
-        problems = known_currency(self.currency)
-        if self.valid_from and self.valid_to and self.valid_to < self.valid_from:
-            problems.append(Problem("valid_to", _("is before the first day.")))
-        return problems
-
-
-class Price(Entity, name="sales.price", title="Price", icon="tag", roles=CATALOGUE, listed=False, display="price"):
-    """What a product costs in a price book, from a quantity on."""
-
-    __table_args__ = (UniqueConstraint("price_book_id", "product_id", "min_quantity"),)
-
-    price_book_id: Mapped[UUID] = ref("sales.price_book", label="Price book", in_list=True)
-    product_id: Mapped[UUID] = ref("sales.product", label="Product", in_list=True)
-    price: Mapped[Decimal] = field(label="Price", kind="money", currency="currency", in_list=True)
-    currency: Mapped[str] = field(label="Currency", default="", readonly=True)
-    min_quantity: Mapped[Decimal] = field(
-        label="From quantity", default=Decimal(1), in_list=True, help="The price counts from this quantity on."
-    )
-
-    def complete(self, session: Session) -> None:
-        """Its currency is that of the book."""
-        book = session.get(PriceBook, self.price_book_id)
-        self.currency = book.currency if book is not None else ""
-
-    def validate(self) -> Sequence[Problem]:
-        """Nothing costs less than nothing."""
-        return [*not_negative("price", self.price), *not_negative("min_quantity", self.min_quantity)]
+FORECASTS = [
+    Choice("", "By its probability"),
+    Choice("pipeline", "Pipeline", "azure"),
+    Choice("best_case", "Best case", "indigo"),
+    Choice("commit", "Commit", "teal"),
+    Choice("omitted", "Left out", "secondary"),
+]
 
 
 class Lead(Owned, Entity, name="sales.lead", title="Lead", icon="user-search", roles=WORK, display="name"):
@@ -127,6 +60,7 @@ class Lead(Owned, Entity, name="sales.lead", title="Lead", icon="user-search", r
     __table_args__ = (
         Index("ix_sales_lead_status", "status", "created_at"),
         Index("ix_sales_lead_mine", "owner_id", "status", "created_at"),
+        Index("ix_sales_lead_score", "score", "id"),
     )
 
     name: Mapped[str] = field(
@@ -140,6 +74,8 @@ class Lead(Owned, Entity, name="sales.lead", title="Lead", icon="user-search", r
     email: Mapped[str] = field(label="E-mail", kind="email", default="", indexed=True, searchable=True, in_list=True)
     phone: Mapped[str] = field(label="Phone", kind="phone", default="", indexed=True, searchable=True)
     language: Mapped[str] = field(label="Language", choices=LANGUAGES, default="")
+    address: Mapped[dict[str, str]] = field(label="Address", kind="address", default=dict)
+    industry: Mapped[str] = field(label="Industry", default="", aliases=["sector"])
     status: Mapped[str] = field(
         label="Status",
         choices=[
@@ -169,12 +105,31 @@ class Lead(Owned, Entity, name="sales.lead", title="Lead", icon="user-search", r
         label="Source", default="", indexed=True, in_list=True, section="Interest", aliases=["lead_source", "origin"],
         help="Where they heard of us: website, fair, recommendation …",
     )  # fmt: skip
+    campaign: Mapped[str] = field(
+        label="Campaign", default="", indexed=True, section="Interest", help="The code of the campaign that brought it."
+    )
     interest: Mapped[str] = field(label="Interested in", default="", searchable=True, section="Interest")
     note: Mapped[str] = field(label="Note", kind="longtext", default="", section="Interest")
+    customer_id: Mapped[UUID | None] = ref(
+        "customer", label="Customer", help="Of somebody who is a customer already. Otherwise converting fills it in."
+    )
+    score: Mapped[int | None] = field(label="Score", readonly=True, in_list=True, section="Result")
+    territory_id: Mapped[UUID | None] = ref("sales.territory", label="Territory", readonly=True, section="Result")
+    assignment: Mapped[str] = field(label="Why this owner", default="", readonly=True, section="Result")
     converted_at: Mapped[dt.datetime | None] = field(label="Converted", readonly=True, section="Result")
-    customer_id: Mapped[UUID | None] = ref("customer", label="Customer", readonly=True, section="Result")
     contact_id: Mapped[UUID | None] = ref("customer", label="Contact person", readonly=True, section="Result")
     opportunity_id: Mapped[UUID | None] = ref("sales.opportunity", readonly=True, section="Result")
+
+    def complete(self, session: Session) -> None:
+        """Score it, say in whose territory it lies, and why its owner has it."""
+        rating.rate(self, session)
+        made = vars(self).pop(rating.ASSIGNED, None)
+        if made is not None:
+            self.assignment, self.team_id = made.why, self.team_id or made.team_id
+        elif inspect(self).persistent and inspect(self).attrs["owner_id"].history.has_changes():
+            self.assignment = ""
+        if not self.name and self.customer_id and (customer := session.get(Customer, self.customer_id)):
+            self.name = customer.name
 
     def prepare(self) -> None:
         """Every lead can be called something."""
@@ -233,13 +188,20 @@ class Opportunity(
     next_step: Mapped[str] = field(label="Next step", default="", section="Next step")
     next_step_on: Mapped[dt.date | None] = field(label="Next step on", in_list=True, section="Next step")
     product_id: Mapped[UUID | None] = ref(
-        "sales.product", label="Main product", section="Offer", aliases=["product", "product_name"]
+        "products.product", label="Main product", section="Offer", aliases=["product", "product_name"]
     )
     price_book_id: Mapped[UUID | None] = ref(
-        "sales.price_book", label="Price book", section="Offer",
+        "products.price_book", label="Price book", section="Offer",
         help="Whose prices new lines get. Left empty, it is the newest valid one in this currency.",
     )  # fmt: skip
     source: Mapped[str] = field(label="Source", default="", section="Offer", aliases=["lead_source", "origin"])
+    campaign: Mapped[str] = field(
+        label="Campaign", default="", indexed=True, section="Offer", help="The code of the campaign that brought it."
+    )
+    forecast: Mapped[str] = field(
+        label="Forecast", choices=FORECASTS, default="", section="Offer",
+        help="How far you commit yourself to it. Left empty, it follows from the probability.",
+    )  # fmt: skip
     reference: Mapped[str] = field(
         label="Reference", default="", indexed=True, searchable=True, section="Offer",
         aliases=["opportunity_id", "deal_id"], help="The number another system knows it by.",
@@ -309,7 +271,7 @@ class Line(
     """A product within an opportunity: how many, at which price, less which discount."""
 
     opportunity_id: Mapped[UUID] = ref("sales.opportunity", label="Opportunity")
-    product_id: Mapped[UUID | None] = ref("sales.product", label="Product")
+    product_id: Mapped[UUID | None] = ref("products.product", label="Product")
     description: Mapped[str] = field(
         label="Description", default="", in_list=True, help="Left empty, it is the product’s name."
     )
@@ -384,23 +346,6 @@ class Turn(Entity, name="sales.turn", title="Turn", icon="repeat", roles={}, lis
 
 
 # Rules that several share --------------------------------------------------------------------------------------------
-
-
-def tidy_currency(session: Session, currency: str | None) -> str:
-    """The code in capitals; the currency of sales, else of the business, where none is given."""
-    given = (currency or "").strip().upper()
-    return given or str(setting_of(session, "sales.currency") or setting_of(session, "core.currency"))
-
-
-def known_currency(currency: str) -> list[Problem]:
-    """A currency has a code of three letters."""
-    fits = len(currency) == 3 and currency.isascii() and currency.isalpha()
-    return [] if fits else [Problem("currency", _("must be a code of three letters, such as EUR."))]
-
-
-def not_negative(name: str, value: Decimal | None) -> list[Problem]:
-    """Amounts and quantities count from nothing upwards."""
-    return [Problem(name, _("must not be negative."))] if value is not None and value < 0 else []
 
 
 def stage_kinds(session: Session) -> Mapping[UUID, str]:

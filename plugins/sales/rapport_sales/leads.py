@@ -1,93 +1,20 @@
-"""Leads: handed out fairly, qualified, and turned into a customer with an opportunity."""
+"""Leads: qualified, and turned into a customer with an opportunity."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from rapport import (
-    Customer,
-    Entity,
-    Invalid,
-    Membership,
-    Problem,
-    Team,
-    Unit,
-    User,
-    find_duplicates,
-    setting_of,
-    utcnow,
-    uuid7,
-)
+from rapport import Customer, Invalid, Problem, Unit, find_duplicates, utcnow
 from rapport import gettext as _
-from rapport_sales.entities import Lead, Opportunity, Turn
+from rapport_sales.entities import Lead, Opportunity
 
 SURE = 99
 """From this score on `find_duplicates` goes by an address or number, not by the name."""
-
-
-# Handing out ---------------------------------------------------------------------------------------------------------
-
-
-def choose_owner(record: Entity, session: Session) -> UUID | None:
-    """The owner of a new lead, if leads are handed out in rotation."""
-    if not isinstance(record, Lead) or setting_of(session, "sales.lead_assignment") != "round_robin":
-        return None
-    return next_in_turn(session, str(setting_of(session, "sales.lead_team")))
-
-
-def next_in_turn(session: Session, team: str) -> UUID | None:
-    """Whose turn it is in a team, and count it: everybody gets as many as the others, give or take one.
-
-    The count is a row that is locked until the caller's transaction ends, so two leads at one moment go to two people,
-    and a lead that was not saved after all has used up nobody's turn. None for an unknown or empty team.
-    """
-    scoped = {"rapport_scoped": True}  # whose turn it is does not depend on what the person who makes the lead may see
-    members = (
-        select(Membership.team_id, User.id)
-        .join(Team, Team.id == Membership.team_id)
-        .join(User, User.id == Membership.user_id)
-        .where(Team.name == team, Team.archived_at.is_(None), User.active, User.archived_at.is_(None))
-        .order_by(User.id)
-    )
-    people = session.execute(members, execution_options=scoped).all()
-    if not people:
-        return None
-    taken = _count(session, people[0].team_id)
-    return UUID(str(people[(taken - 1) % len(people)].id))
-
-
-def _count(session: Session, team_id: UUID) -> int:
-    connection = session.connection()
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    now = utcnow()
-    first = dialect.insert(Turn).values(
-        id=uuid7(), version=1, team_id=team_id, taken=0, created_at=now, updated_at=now, archived_at=None
-    )
-    connection.execute(first.on_conflict_do_nothing(index_elements=["team_id"]))
-    counted = update(Turn).where(Turn.team_id == team_id).values(taken=Turn.taken + 1).returning(Turn.taken)
-    return int(connection.scalar(counted) or 1)
-
-
-def assign(unit: Unit, leads: Sequence[Lead], owner_id: UUID | None = None) -> None:
-    """Give leads to somebody, or, without a name, to whoever's turn it is in the team that takes leads."""
-    team = str(setting_of(unit.session, "sales.lead_team"))
-    for lead in leads:
-        owner = owner_id or next_in_turn(unit.session, team)
-        if owner is None:
-            nobody = _(
-                "is missing. The team '%(team)s' has no members. Name an owner, or set the team in the settings.",
-                team=team,
-            )
-            nothing = _("is missing. No team takes leads in rotation. Name an owner, or set the team in the settings.")
-            raise Invalid(Problem("owner_id", nobody if team else nothing))
-        unit.update(lead, {"owner_id": owner})
 
 
 # Converting ----------------------------------------------------------------------------------------------------------
@@ -116,7 +43,7 @@ def convert_lead(
         raise Invalid(Problem("status", _("is “Converted” already: this lead became a customer before.")))
     if lead.status == "unqualified":
         raise Invalid(Problem("status", _("is “Not suitable”. Qualify the lead first.")))
-    organisation, person = _parties(unit, lead, customer_id)
+    organisation, person = _parties(unit, lead, customer_id or lead.customer_id)
     customer = organisation or person
     assert customer is not None
     made = _opportunity(unit, lead, customer, person, values) if opportunity else None
@@ -138,7 +65,7 @@ def _parties(unit: Unit, lead: Lead, customer_id: UUID | None) -> tuple[Customer
             organisation, person = person, None
     if organisation is None and lead.company:
         organisation = _organisation(unit, lead)
-    if person is None and (lead.name != lead.company or organisation is None):
+    if person is None and (organisation is None or lead.name not in {lead.company, organisation.name}):
         person = _new_person(unit, lead, organisation)
     elif person is not None and organisation is not None and person.organisation_id is None:
         unit.update(person, {"organisation_id": organisation.id})
@@ -174,7 +101,8 @@ def _organisation(unit: Unit, lead: Lead) -> Customer:
     if known:
         return known[0]
     only = {"email": lead.email, "phone": lead.phone} if lead.name == lead.company else {}
-    return unit.create(Customer, {"kind": "organisation", "name": lead.company, **only, **_shared(lead)})
+    facts = {"kind": "organisation", "name": lead.company, "industry": lead.industry, **only, **_shared(lead)}
+    return unit.create(Customer, facts)
 
 
 def _new_person(unit: Unit, lead: Lead, organisation: Customer | None) -> Customer:
@@ -185,7 +113,8 @@ def _new_person(unit: Unit, lead: Lead, organisation: Customer | None) -> Custom
 
 
 def _shared(lead: Lead) -> dict[str, Any]:
-    return {"language": lead.language, "source": lead.source, "owner_id": lead.owner_id, "team_id": lead.team_id}
+    return {"language": lead.language, "source": lead.source, "owner_id": lead.owner_id, "team_id": lead.team_id,
+            "address": lead.address or None}  # fmt: skip
 
 
 def _opportunity(
@@ -197,9 +126,17 @@ def _opportunity(
         "customer_id": customer.id,
         "contact_id": person.id if person is not None and person is not customer else None,
         "source": lead.source,
+        "campaign": lead.campaign,
         "note": lead.note,
         "owner_id": lead.owner_id,
         "team_id": lead.team_id,
         "started_on": unit.reader.today(),
     }
     return unit.create(Opportunity, {**facts, **given})
+
+
+def forget(customer: Customer, session: Session) -> None:
+    """Delete the leads that somebody once was: a lead refers to its customer loosely, but tells the same of them."""
+    theirs = (Lead.customer_id == customer.id) | (Lead.contact_id == customer.id)
+    for lead in session.scalars(select(Lead).where(theirs), execution_options={"rapport_scoped": True}):
+        session.delete(lead)

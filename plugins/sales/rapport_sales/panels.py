@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from math import exp
 from typing import Any
 
 from rapport import Customer, Panel, Reader, Stage, User, moves_of, stages_of, utcnow
+from rapport_sales import learning, quotas, ranking
 from rapport_sales.customers import money
-from rapport_sales.entities import Opportunity
+from rapport_sales.entities import Lead, Opportunity
+from rapport_sales.learning import Model
+from rapport_sales.rating import Rater
 from rapport_sales.service import ENTITY, Total, due, is_open, pipeline_totals, win_loss
 
 Facts = Mapping[str, Any]
@@ -20,11 +24,19 @@ def panels() -> list[Panel]:
     return [
         Panel("home", "Deals that need you", "sales/due.html", due_facts, READ, "bell", 20),
         Panel("home", "My pipeline", "sales/my_pipeline.html", my_pipeline_facts, READ, "chart-funnel", 30),
+        Panel("home", "My quota", "sales/my_quota.html", quotas.my_facts, READ, "target", 32),
+        Panel("home", "Team ranking", "sales/ranking.html", ranking.panel_facts, READ, "trophy", 40),
         Panel("home", "Won and lost in 90 days", "sales/win_loss.html", win_loss_facts, READ, "trophy", 60),
+        Panel("dashboard", "Open pipeline", "sales/pipeline.html", totals_facts, READ, "chart-funnel", 20),
+        Panel("dashboard", "Team ranking", "sales/ranking.html", ranking.panel_facts, READ, "trophy", 25),
+        Panel("dashboard", "Won and lost in 90 days", "sales/win_loss.html", win_loss_facts, READ, "trophy", 30),
         Panel("customer.side", "Open deals", "sales/open_deals.html", open_deals_facts, READ, "target-arrow", 20),
         Panel("sales.opportunity.board", "Totals", "sales/totals.html", totals_facts, READ, "sum", 10),
+        Panel("sales.lead.side", "Score", "sales/score.html", score_facts, "sales.lead.read", "gauge", 10),
+        Panel("sales.score_model.main", "Weights", "sales/model.html", model_facts, "sales.score_model.read",
+              "chart-dots", 10),
         Panel("sales.opportunity.side", "Way so far", "sales/way.html", way_facts, READ, "route", 20),
-    ]
+    ]  # fmt: skip
 
 
 def due_facts(reader: Reader) -> Facts:
@@ -100,6 +112,31 @@ def way_facts(reader: Reader, record: Any) -> Facts:
             for each in moves
         ],
     }  # fmt: skip
+
+
+def score_facts(reader: Reader, record: Any) -> Facts:
+    """Why a lead has its score, and why its owner has it."""
+    rater = Rater(reader.site, reader.session)
+    reasons = rater.reasons(record)
+    return {
+        "score": record.score, "learned": rater.model is not None, "assignment": record.assignment,
+        "reasons": [{"text": each.text, "points": each.points, "good": each.points > 0 or each.odds > 1,
+                     "times": max(each.odds, 1 / each.odds)} for each in reasons[:8]],
+    }  # fmt: skip
+
+
+def model_facts(reader: Reader, record: Any) -> Facts:
+    """How well a trained score foretells, and what speaks most for and against a lead."""
+    if not record.weights:
+        return {"groups": [], "strongest": []}
+    meta, model = reader.site.meta(Lead), Model.of(record.weights)
+    found = [(weight, learning.in_words(meta, model, each.name, bucket))
+             for each in model.features for bucket, weight in each.weights.items()]  # fmt: skip
+    strongest = sorted(found, key=lambda each: -abs(each[0]))[:14]
+    return {
+        "groups": [{"told": told, "true": true, "leads": leads} for told, true, leads in record.calibration],
+        "strongest": [{"text": text, "good": weight > 0, "times": exp(abs(weight))} for weight, text in strongest],
+    }
 
 
 def _shown(reader: Reader, total: Total | None) -> dict[str, Any]:

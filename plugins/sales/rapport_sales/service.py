@@ -12,19 +12,20 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, case, false, func, or_, select
 from sqlalchemy.orm import Session
 
-from rapport import Invalid, Pipeline, Problem, Reader, Stage, Task, Unit, move, stages_of, utcnow
+from rapport import N_, Invalid, Pipeline, Problem, Reader, Stage, Task, Unit, move, setting_of, stages_of, utcnow
 from rapport import gettext as _
 from rapport_sales.entities import Opportunity
 
 ENTITY = "sales.opportunity"
 DEFAULT_STAGES: tuple[dict[str, Any], ...] = (
-    {"title": "New", "probability": 10, "stale_after_days": 14, "color": "azure"},
-    {"title": "Qualified", "probability": 25, "stale_after_days": 21, "color": "blue"},
-    {"title": "Proposal", "probability": 50, "stale_after_days": 21, "color": "indigo", "required_fields": ("amount",)},
-    {"title": "Negotiation", "probability": 75, "stale_after_days": 14, "color": "purple",
+    {"title": N_("New"), "probability": 10, "stale_after_days": 14, "color": "azure"},
+    {"title": N_("Qualified"), "probability": 25, "stale_after_days": 21, "color": "blue"},
+    {"title": N_("Proposal"), "probability": 50, "stale_after_days": 21, "color": "indigo",
+     "required_fields": ("amount",)},
+    {"title": N_("Negotiation"), "probability": 75, "stale_after_days": 14, "color": "purple",
      "required_fields": ("amount", "expected_close_on")},
-    {"title": "Won", "kind": "won", "probability": 100, "color": "green", "required_fields": ("amount",)},
-    {"title": "Lost", "kind": "lost", "probability": 0, "color": "red", "required_fields": ("reason",)},
+    {"title": N_("Won"), "kind": "won", "probability": 100, "color": "green", "required_fields": ("amount",)},
+    {"title": N_("Lost"), "kind": "lost", "probability": 0, "color": "red", "required_fields": ("reason",)},
 )  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def make_default_pipeline(session: Session) -> None:
     """Put in a pipeline to start from, unless there is one, also an archived one: the administrator's word counts."""
     if session.scalar(select(Pipeline.id).where(Pipeline.entity == ENTITY).limit(1)) is not None:
         return
-    pipeline = Pipeline(name="Sales", entity=ENTITY)
+    pipeline = Pipeline(name=N_("Sales"), entity=ENTITY)
     session.add(pipeline)
     session.flush()
     session.add_all(
@@ -93,6 +94,18 @@ def _close(unit: Unit, opportunity: Opportunity, kind: str, values: Mapping[str,
         unit.update(opportunity, given)
         return
     unit.update(opportunity, {**given, "stage_id": there[0].id})
+
+
+def plan_thanks(record: Any, target: Stage, session: Session) -> None:
+    """Remind the owner of a deal that was won to thank the customer, where an administrator has said after how long."""
+    days = int(setting_of(session, "sales.thanks_after_days") or 0)
+    if not isinstance(record, Opportunity) or target.kind != "won" or days <= 0:
+        return
+    session.add(
+        Task(title=_("Write a thank-you note by hand"), customer_id=record.customer_id, owner_id=record.owner_id,
+             team_id=record.team_id, due_on=utcnow().date() + dt.timedelta(days=days), about_entity=ENTITY,
+             about_id=record.id)
+    )  # fmt: skip
 
 
 def plan_next_step(

@@ -9,6 +9,7 @@ import pytest
 from rapport_sales import Lead, Opportunity, convert_lead
 
 from rapport import ContactPoint, Customer, Invalid
+from rapport.builtin.exchange import imports
 
 
 def convert(sales: Any, lead: Lead, **values):
@@ -149,3 +150,10 @@ def hand_out(sales: Any, team: str) -> None:
     with sales.app.site.db.write() as connection:
         sales.app.site.settings.set(connection, "sales.lead_assignment", "round_robin")
         sales.app.site.settings.set(connection, "sales.lead_team", team)
+
+
+def test_importing_leads_says_what_columns_become_in_the_readers_language(sales: Any):
+    noa = sales.app.user("Noa", roles=["manager"], language="fr")
+    run = imports.start(sales.app.site, noa, "sales.lead", b"Prenom,Bureau\nAda,Acme\n", "leads.csv")
+    labels = {target.name: target.label for target in imports.look(sales.app.site, noa, run.id).targets}
+    assert labels["rating"] == "Évaluation"

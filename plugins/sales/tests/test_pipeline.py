@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from rapport_products import Product
 from rapport_sales import (
     Line,
     Opportunity,
-    Product,
     ageing,
     lose,
     pipeline_totals,
@@ -207,3 +208,26 @@ def limit_to_own(sales: Any, role: str) -> None:
 
     with sales.app.site.write(system("test")) as unit:
         unit.create(Role, {"name": role, "grants": {"sales.opportunity.read": "own"}})
+
+
+def test_who_wins_a_deal_is_reminded_to_say_thank_you(sales):
+    deal = sales.deal(stage="Negotiation", amount="1200")
+    with sales.app.site.db.write() as connection:
+        sales.app.site.settings.set(connection, "sales.thanks_after_days", 3)
+    with sales.app.site.write(sales.app.admin) as unit:
+        win(unit, unit.get(Opportunity, deal.id))
+    sales.app.settle()
+    with sales.app.site.read(sales.app.admin) as reader:
+        (task,) = reader.all(Task, Task.about_id == deal.id)
+        assert (task.customer_id, task.owner_id) == (deal.customer_id, deal.owner_id)
+        assert task.due_on == utcnow().date() + dt.timedelta(days=3)
+
+
+def test_the_command_line_shows_the_pipeline(sales):
+    sales.deal(stage="Proposal", amount="1200")
+    sales.deal(stage="Proposal", amount="800.50")
+    shown = CliRunner().invoke(sales.app.site.commands["sales"].commands["pipeline"], obj=sales.app.site)
+    assert shown.exit_code == 0, shown.output
+    assert [line.split() for line in shown.output.splitlines()] == [
+        ["Proposal", "2", "2,000.50", "EUR"], ["Open", "2", "2,000.50", "EUR"],
+    ]  # fmt: skip

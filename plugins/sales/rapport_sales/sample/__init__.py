@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
+from rapport_products import Product, catalogue
+
 from rapport import (
     Customer,
     Entity,
@@ -26,8 +28,11 @@ from rapport import (
     stages_of,
     utcnow,
 )
-from rapport_sales.entities import Lead, Line, Opportunity, Price, PriceBook, Product
-from rapport_sales.sample.cast import COUNTRIES, PRODUCTS, SALESPEOPLE, Country
+from rapport_sales.entities import Lead, Line, Opportunity
+from rapport_sales.lines import copied
+from rapport_sales.orders import Order, OrderLine
+from rapport_sales.quotes import quote_for
+from rapport_sales.sample.cast import COUNTRIES, SALESPEOPLE, Country
 from rapport_sales.service import ENTITY
 
 E = TypeVar("E", bound=Entity)
@@ -75,35 +80,13 @@ class _Business:
 
     def open(self) -> None:
         """Products, customers, deals with all that happened, tasks and leads."""
-        products = self.products()
+        products = catalogue(self.unit)
         parties = [party for country in COUNTRIES for party in self.customers(country)]
         deals = self.deals(parties, products)
         self.talk(parties, deals)
+        self.papers(deals)
         self.tasks(deals)
         self.leads(deals)
-
-    # What is sold ----------------------------------------------------------------------------------------------------
-
-    def products(self) -> list[Product]:
-        """Twelve products and what they cost this year, in euros and in shekels."""
-        products = [
-            self.build(Product, {"name": name, "code": code, "family": family, "price": Decimal(price), "unit": unit,
-                                 "currency": "EUR"}, self.ago(400))
-            for name, code, family, price, unit in PRODUCTS
-        ]  # fmt: skip
-        self.unit.insert_many(products)
-        year = dt.date(self.today.year, 1, 1)
-        for name, currency, rate in (("Prices in euros", "EUR", Decimal(1)), ("מחירון בשקלים", "ILS", ILS)):
-            book = self.unit.create(
-                PriceBook, {"name": f"{name} {self.today.year}", "currency": currency, "valid_from": year}
-            )
-            steps = ((Decimal(1), Decimal(1)), (Decimal(20), Decimal("0.93")))
-            self.unit.insert_many([
-                self.build(Price, {"price_book_id": book.id, "product_id": product.id, "min_quantity": quantity,
-                                   "price": round((product.price or Decimal(0)) * rate * factor)}, self.ago(300))
-                for product in products for quantity, factor in steps
-            ])  # fmt: skip
-        return products
 
     # Whom we know ----------------------------------------------------------------------------------------------------
 
@@ -141,9 +124,10 @@ class _Business:
                 "source": self.chance.choice(SOURCES)}  # fmt: skip
 
     def seller(self, country: Country, number: int) -> _Seller:
-        """Who speaks the language; else one after the other."""
+        """One after the other, of those who speak the language; else of all."""
         speaking = [seller for seller in self.sellers if seller.language == country.language]
-        return speaking[0] if speaking else self.sellers[number % len(self.sellers)]
+        among = speaking or self.sellers
+        return among[number % len(among)]
 
     def phone(self, country: Country) -> str:
         """A number that nobody has."""
@@ -228,6 +212,32 @@ class _Business:
         if self.stages[title].kind != "open":
             deal.closed_on = deal.expected_close_on = at.date()
         return moves
+
+    # What was offered and ordered --------------------------------------------------------------------------------
+
+    def papers(self, deals: list[tuple[Opportunity, _Party]]) -> None:
+        """Quotes of what is being negotiated, and orders of what was won: some went through at the first attempt."""
+        talked = {self.stages["Proposal"].id, self.stages["Negotiation"].id}
+        offered = [(deal, party) for deal, party in deals if deal.stage_id in talked and deal.product_id]
+        for number, (deal, party) in enumerate(offered[:8]):
+            quote = quote_for(self.unit, deal)
+            if number % 4:
+                quote.status, quote.sent_at = "sent", self.ago(self.chance.randint(1, 12))
+            if number % 4 == 2:
+                quote.status, quote.answered_at = "accepted", self.now
+                quote.answered_by = str(party.contact or party.customer)
+        won = [(deal, party) for deal, party in deals if deal.stage_id == self.stages["Won"].id and deal.product_id]
+        for number, (deal, party) in enumerate(won[:10]):
+            order = self.unit.create(Order, {
+                "customer_id": deal.customer_id, "contact_id": deal.contact_id, "opportunity_id": deal.id,
+                "subject": deal.name, "currency": deal.currency, "owner_id": deal.owner_id, "team_id": deal.team_id,
+                "address": party.customer.address, "ordered_on": deal.closed_on,
+            })  # fmt: skip
+            for line in self.unit.reader.all(Line, Line.opportunity_id == deal.id, order=Line.position):
+                self.unit.create(OrderLine, {"order_id": order.id, **copied(line)})
+            order.status, order.placed_at = ("placed" if number % 4 else "fulfilled"), self.now
+            order.loops = (0, 0, 1, 0, 2)[number % 5]
+        self.unit.flush()
 
     # What was said ---------------------------------------------------------------------------------------------------
 

@@ -277,22 +277,6 @@ CHINESE = Country(
 
 COUNTRIES = (ENGLISH, FRENCH, PERSIAN, HEBREW, CHINESE)
 
-PRODUCTS = (
-    ("Helia 430 solar module", "HEL-430", "Modules", "189", "piece"),
-    ("Helia 510 solar module", "HEL-510", "Modules", "235", "piece"),
-    ("Roof mounting set", "MNT-R", "Mounting", "64", "module"),
-    ("Flat roof mounting set", "MNT-F", "Mounting", "79", "module"),
-    ("Carport canopy", "CAN-2", "Mounting", "6900", "two places"),
-    ("Inverter 10 kW", "INV-10", "Electronics", "1790", "piece"),
-    ("Inverter 30 kW", "INV-30", "Electronics", "3850", "piece"),
-    ("Battery 10 kWh", "BAT-10", "Storage", "4900", "piece"),
-    ("Battery 40 kWh", "BAT-40", "Storage", "16900", "piece"),
-    ("Balcony set", "BAL-800", "Sets", "690", "set"),
-    ("Heat pump 12 kW", "HP-12", "Heat", "11800", "piece"),
-    ("Yearly service", "SRV-1", "Service", "320", "year"),
-)
-"""Name, code, family, price in euros, unit."""
-
 SALESPEOPLE = (
     ("Claire Dubois", "claire.dubois@example.com", "fr", "Europe/Paris", "West"),
     ("James Okafor", "james.okafor@example.com", "en", "Europe/London", "West"),

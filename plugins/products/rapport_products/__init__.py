@@ -1,0 +1,28 @@
+"""Products: what the business sells, what it costs, and price books by time, quantity and currency."""
+
+from rapport_products.entities import (
+    CURRENCY_HELP,
+    Price,
+    PriceBook,
+    Product,
+    known_currency,
+    not_negative,
+    tidy_currency,
+)
+from rapport_products.prices import Offer, find_price, offers_of, price_of
+from rapport_products.sample import catalogue
+
+__all__ = [
+    "CURRENCY_HELP",
+    "Offer",
+    "Price",
+    "PriceBook",
+    "Product",
+    "catalogue",
+    "find_price",
+    "known_currency",
+    "not_negative",
+    "offers_of",
+    "price_of",
+    "tidy_currency",
+]
