@@ -103,7 +103,9 @@ def test_a_token_does_no_more_than_its_scopes(app):
     reading = app.api(app.admin, scopes=["customer.read"])
     assert reading.get(f"/api/v1/customer/{ada.id}").status_code == 200
     assert reading.patch(f"/api/v1/customer/{ada.id}", json={}, headers={"If-Match": '"1"'}).status_code == 403
-    assert reading.get("/api/v1/task").status_code == 403
+    refused = reading.get("/api/v1/task")
+    assert refused.status_code == 403
+    assert "your token's scopes leave out 'task.read'" in refused.get_json()["detail"]
     assert reading.post("/api/v1/token", json={"name": "wider"}).status_code == 403
     assert set(reading.get("/api/v1/me").get_json()["permissions"]) == {"customer.read"}
     assert {item["entity"] for item in reading.get("/api/v1/changes").get_json()["items"]} == {"customer"}

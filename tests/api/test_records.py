@@ -203,12 +203,17 @@ def test_search_finds_records_of_every_kind(app):
     assert app.client.get(items[0]["url"]).get_json()["name"] == "Ada Lovelace"
 
 
-def test_duplicates_are_found_and_made_one(app):
+def test_duplicates_are_found_and_made_one(app, fields_of):
     client = app.client
     ada = client.post("/api/v1/customer", json={"name": "Ada Lovelace", "email": "ada@example.com"}).get_json()
     twin = client.post("/api/v1/customer", json={"name": "A. Lovelace", "email": "ada@example.com"}).get_json()
     found = client.post("/api/v1/customer/duplicates", json={"name": "x", "email": "ada@example.com"}).get_json()
     assert {item["id"] for item in found["items"]} == {ada["id"], twin["id"]}
+    client.post("/api/v1/customer", json={"name": "Zoé", "phone": "+33 1 42 68 53 00"})
+    found = client.post("/api/v1/customer/duplicates", json={"name": "x", "phone": "+33 (0)1-42-68-53-00"}).get_json()
+    assert [item["name"] for item in found["items"]] == ["Zoé"]
+    wrong = client.post("/api/v1/customer/duplicates", json={"name": [[]], "nmae": "x"})
+    assert (wrong.status_code, fields_of(wrong)) == (422, ["name", "nmae"])
     merged = client.post(f"/api/v1/customer/{ada['id']}/merge", json={"absorbed": [twin["id"]]})
     assert merged.status_code == 200, merged.get_json()
     assert client.get(f"/api/v1/customer/{twin['id']}").get_json()["archived_at"]

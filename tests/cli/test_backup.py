@@ -14,7 +14,8 @@ from sqlalchemy import select, text
 from rapport import Customer
 from rapport.access import system
 from rapport.config import load_config
-from rapport.db.tables import metadata
+from rapport.db.tables import index_names, metadata
+from rapport.fit import CustomEntity, CustomField
 from rapport.lifecycle import enable
 from rapport.query.search import search_ids
 from rapport.testing.databases import fresh_postgres, postgres_server
@@ -28,9 +29,16 @@ NAMES = ["Ada Lovelace", "Zoë Müller", "دریا کریمی", "נועה לוי
 def _fill(home: Path) -> None:
     with opened(home) as site:
         enable(site.config, "loyalty")
+        with site.write(system("test")) as unit:  # the site is fitted to its business, too
+            unit.create(CustomEntity, {"name": "custom.pool", "title": "Pool"})
+            fields = {"label": "Volume", "kind": "decimal", "indexed": True}
+            for entity in ("customer", "custom.pool"):
+                unit.create(CustomField, {"entity": entity, "name": "x_volume", **fields})
     with opened(home) as site, site.write(system("test")) as unit:
+        unit.create(site.entities["custom.pool"], {"name": "Garden", "x_volume": "12.5"})
         for name in NAMES:
-            unit.create(Customer, {"name": name, "tags": ["vip", "gold"], "email": f"{len(name)}@example.com"})
+            values = {"tags": ["vip", "gold"], "email": f"{len(name)}@example.com", "x_volume": len(name)}
+            unit.create(Customer, {"name": name, **values})
     (home / "files" / "ab").mkdir(parents=True)
     (home / "files" / "ab" / "photo").write_bytes(b"\x89PNG" * 1000)
 
@@ -45,6 +53,9 @@ def _contents(home: Path) -> dict[str, list[tuple[object, ...]]]:
             columns = [column for column in table.columns if (table.name, column.name) != ("search_document", "words")]
             rows = connection.execute(select(*columns)).all()
             found[table.name] = sorted((tuple(row) for row in rows), key=repr)
+        for name in ("customer", "custom_pool"):
+            indexes = {each for each in index_names(connection, name) if each.startswith("ix_custom_")}
+            found[f"{name}, indexed"] = [(each,) for each in sorted(indexes)]
     return {name: rows for name, rows in found.items() if rows}
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
+from rapport import Customer, system
 from rapport.app import create_app
 from rapport.config import load_config
 
-from .conftest import EMAIL, PASSWORD, Type
+from .conftest import EMAIL, PASSWORD, Type, opened
 
 
 def test_somebody_added_can_be_listed_and_sent_away(type_: Type, home: Path) -> None:
@@ -62,3 +64,17 @@ def test_a_new_password_is_asked_for_twice(type_: Type, sqlite_home: Path) -> No
 def test_a_reset_link_leads_to_the_site(type_: Type, sqlite_home: Path) -> None:
     shown = type_("--home", sqlite_home, "user", "reset", EMAIL)
     assert shown.stdout.startswith("http://127.0.0.1:8000/reset/")
+
+
+def test_what_is_held_on_a_customer_is_handed_over_and_forgotten(type_: Type, sqlite_home: Path) -> None:
+    with opened(sqlite_home) as site, site.write(system("test")) as unit:
+        ada = unit.create(Customer, {"name": "Ada", "email": "ada@example.com"}).id
+    file = sqlite_home / "ada.zip"
+    answer = type_("--home", sqlite_home, "person", "export", str(ada), file)
+    assert answer.exit_code == 0, answer.output
+    assert "Ada" in zipfile.ZipFile(file).read("data.json").decode()
+    answer = type_("--home", sqlite_home, "person", "erase", str(ada))
+    assert answer.stderr == "--yes is missing, and there is nobody to ask. Give it on the command line.\n"
+    assert type_("--home", sqlite_home, "person", "erase", str(ada), "--yes").exit_code == 0
+    with opened(sqlite_home) as site, site.read(system("test")) as reader:
+        assert [(each.name, each.email) for each in reader.all(Customer)] == [("Erased", "")]

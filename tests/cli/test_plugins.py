@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,19 +16,20 @@ from rapport import Customer
 from rapport.access import system
 from rapport.events import deliver_all
 from rapport.testing.databases import fresh_postgres, postgres_server
+from tests.desk import Desk
 
 from .conftest import ADMIN, Type, opened
 
 
 def test_a_plugin_goes_on_and_off_and_keeps_its_rows(type_: Type, home: Path) -> None:
     at = ("--home", home, "plugins")
-    assert "loyalty  0.1.0    disabled" in type_(*at, "list").output
+    assert "loyalty 0.1.0 disabled" in " ".join(type_(*at, "list").output.split())
     assert "loyalty is on." in type_(*at, "enable", "loyalty").output
     _serve_a_customer(home)
-    assert "loyalty  0.1.0    active" in type_(*at, "list").output
-    assert "loyalty: runs." in type_(*at, "check", "loyalty").output
+    assert "loyalty 0.1.0 active" in " ".join(type_(*at, "list").output.split())
+    assert "loyalty: runs." in type_(*at, "check").output
     assert "loyalty is off; its data is kept." in type_(*at, "disable", "loyalty").output
-    assert "loyalty: could be switched on." in type_(*at, "check", "loyalty").output
+    assert "loyalty: could be switched on." in type_(*at, "check").output
 
 
 def test_purging_shows_exports_asks_and_only_then_deletes(type_: Type, home: Path) -> None:
@@ -148,9 +151,9 @@ def _migrate_a_site(shell, tmp_path: Path, url: str) -> None:
     assert "bikes   1 migration is pending" in waiting.stdout
     held = shell("bikes", "count", more=color, home=home).stderr
     assert held.startswith("The plugin 'bikes' is held (1 migration is pending), so it has no commands.")
-    assert held.endswith("Do this first: rapport db upgrade\n")
+    assert held.endswith("Do this first: rapport plugins upgrade bikes\n")
     done = shell("db", "upgrade", more=color, home=home)
-    assert "bikes is up to date." in done.stdout, done.stderr
+    assert "bikes is up to date (" in done.stdout, done.stderr
     assert "Backup: " in done.stdout
     assert shell("db", "pending", more=color, home=home).stdout == "The database is up to date.\n"
     assert shell("bikes", "count", more=color, home=home).returncode == 0
@@ -162,3 +165,73 @@ def _serve_a_customer(home: Path) -> None:
         with site.write(system("test")) as unit:
             unit.create(Customer, {"name": "Bob"})
         deliver_all(site)
+
+
+@pytest.mark.timeout(145)  # eight processes, each of which starts anew
+def test_code_comes_and_goes_by_its_own_commands_and_data_stays(tmp_path: Path) -> None:
+    desk = Desk.at(tmp_path)
+    desk.do("rapport", "init", "site", *ADMIN)
+    wheel = make_wheel(tmp_path / "rapport_kites-0.4.0-py3-none-any.whl")
+    at = ("rapport", "--home", "site", "plugins")
+    assert "kites 0.4.0 is installed.\nSwitch it on: rapport plugins enable kites\n" in desk.do(
+        *at, "install", str(wheel)
+    )
+    assert "kites is on." in desk.do(*at, "enable", "kites")
+    refused = desk.run(*at, "install", "rapport-nowhere>=2")
+    assert refused.returncode == 1
+    assert "Nothing was changed. What the installer says:" in refused.stderr
+    kept = desk.do(*at, "uninstall", "kites", "--yes")
+    assert "Its data stays: 0 rows in 1 tables. To delete it: rapport plugins purge kites\n" in kept
+    assert "kites is off.\nkites is uninstalled. Install it again: rapport plugins install rapport-kites\n" in kept
+    assert "Deleted 0 rows in 1 tables." in desk.do(*at, "purge", "kites", "--yes", "kites")
+
+
+def make_wheel(path: Path) -> Path:
+    """A plugin as it comes from a registry."""
+    info = "rapport_kites-0.4.0.dist-info"
+    code = PLUGIN.replace("{{", "{").replace("}}", "}").replace("{more}", "").replace("bikes", "kites")
+    files = {
+        "rapport_kites/__init__.py": code,
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: rapport-kites\nVersion: 0.4.0\nSummary: Kites\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: a test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": "[rapport.plugins]\nkites = rapport_kites\n",
+    }
+    with zipfile.ZipFile(path, "w") as wheel:
+        for name, text in files.items():
+            wheel.writestr(name, text)
+        wheel.writestr(f"{info}/RECORD", "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"]))
+    return path
+
+
+def test_an_upgrade_is_rehearsed_on_a_copy(shell, tmp_path, database_url) -> None:
+    home = tmp_path / "site"
+    where = () if database_url.startswith("sqlite") else ("--database-url", database_url)
+    assert shell("init", home, *ADMIN, *where).returncode == 0
+    assert shell("plugins", "enable", "bikes", home=home).returncode == 0
+    color = '\n    colour: Mapped[str | None] = field(label="Colour")'
+    tried = shell("db", "upgrade", "--rehearse", more=color, home=home)
+    assert tried.returncode == 0, tried.stderr
+    assert re.search(r"bikes is up to date \(\d+\.\d s\)\.\nThis was a copy; the site is as it was.", tried.stdout)
+    assert "its tables have changed" in shell("db", "pending", more=color, home=home).stdout
+    wrong = '\n    colour: Mapped[str] = field(label="Colour")'
+    refused = shell("db", "upgrade", "--rehearse", more=wrong, home=home)
+    assert refused.returncode == 1
+    assert "bikes could not be brought up to date" in refused.stderr
+    assert "the new column 'bikes_bike.colour' may not be empty" in refused.stderr
+    assert list(home.glob(".rehearsal-*")) == []
+
+
+def test_hooks_are_shown_with_those_who_answer(type_: Type, sqlite_home: Path, monkeypatch) -> None:
+    at = ("--home", sqlite_home)
+    type_(*at, "plugins", "enable", "loyalty")
+    shown = type_(*at, "hooks", "trace", "customer_created", "register_entities").output
+    assert re.search(r"^customer_created +tell +loyalty$", shown, re.MULTILINE)
+    assert re.search(r"^register_entities +register +core\nregister_entities", shown, re.MULTILINE)
+    assert type_(*at, "hooks", "trace", "custmer_created").stderr == (
+        "There is no hook 'custmer_created'. Did you mean 'customer_created'?\n"
+    )
+    monkeypatch.setenv("RAPPORT_TRACE_HOOKS", "1")
+    assert re.search(
+        r"^register_entities +register +loyalty +\d+\.\d\d$",
+        type_(*at, "hooks", "trace", "register_entities").output, re.MULTILINE,
+    )  # fmt: skip

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,8 +34,8 @@ def started(*words: object) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         if process.poll() is None:
-            process.kill()
-        process.wait()
+            process.terminate()
+        process.wait(20)
         if process.stdout:
             process.stdout.close()
 
@@ -45,7 +46,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def answer(url: str, process: subprocess.Popen[str], seconds: float = 60) -> bytes:
+def answer(url: str, process: subprocess.Popen[str], seconds: float = 110) -> bytes:
     """What is at an address, as soon as there is something."""
     until = time.monotonic() + seconds
     while time.monotonic() < until and process.poll() is None:
@@ -99,6 +100,51 @@ def test_the_worker_tells_plugins_what_happened_and_stops_when_asked(type_: Type
         assert "Finishing what is being done" in output
 
 
+@pytest.mark.timeout(145)  # six processes, four of which stay
+def test_enabling_shows_in_every_process_without_a_restart(type_: Type, home: Path) -> None:
+    bearer = f"Bearer {type_('--home', home, 'user', 'token', EMAIL).stdout.split()[-1]}"
+    port = free_port()
+
+    def answers(path: str) -> set[int]:
+        """What the processes answer: new connections, so that each is asked."""
+        found = set()
+        for _ in range(6):
+            asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Authorization": bearer})
+            try:
+                with urllib.request.urlopen(asked, timeout=20) as got:
+                    found.add(got.status)
+            except urllib.error.HTTPError as error:
+                found.add(error.code)
+        return found
+
+    def agree(status: int) -> None:
+        until = time.monotonic() + 60
+        while (found := answers("/api/v1/loyalty.card")) != {status}:
+            assert time.monotonic() < until, f"{found} instead of {status}"
+
+    with (
+        started("--home", home, "serve", "--port", port, "--workers", 2, "--no-worker") as server,
+        started("--home", home, "worker") as worker,
+    ):
+        answer(f"http://127.0.0.1:{port}/health", server)
+        agree(404)
+        assert type_("--home", home, "plugins", "enable", "loyalty").exit_code == 0
+        agree(200)
+        with opened(home) as site:
+            with site.write(system("test")) as unit:
+                unit.create(Customer, {"name": "Bob"})
+            until = time.monotonic() + 60
+            cards = 0
+            while not cards and time.monotonic() < until and worker.poll() is None:
+                with site.read(system("test")) as reader:
+                    cards = len(reader.all(site.entities["loyalty.card"]))
+            assert cards == 1  # the worker, which began without the plugin, has told it
+        assert type_("--home", home, "plugins", "disable", "loyalty").exit_code == 0
+        agree(404)
+        assert server.poll() is None
+        assert worker.poll() is None
+
+
 def test_the_demo_is_made_once_and_goes_on(type_: Type, tmp_path: Path) -> None:
     first = type_("demo", "shop", "--no-serve")
     assert first.exit_code == 0, first.output
@@ -113,6 +159,27 @@ def test_the_demo_is_made_once_and_goes_on(type_: Type, tmp_path: Path) -> None:
     assert type_("demo", "shop", "--no-serve", "--fresh").exit_code == 0
     with opened(tmp_path / "shop") as site, site.read(system("test")) as reader:
         assert "Mine" not in {customer.name for customer in reader.all(Customer)}
+
+
+def test_a_newcomer_signs_in_to_the_demo_and_sees_the_sample_business(database_url: str, tmp_path: Path) -> None:
+    port = free_port()
+    where = () if database_url.startswith("sqlite") else ("--database-url", database_url)
+    with started("demo", tmp_path / "shop", "--port", port, *where) as server:
+        site = f"http://127.0.0.1:{port}"
+        answer(f"{site}/sign-in", server)
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        form = browser.open(f"{site}/sign-in").read().decode()
+        token = form.split('name="csrf_token" value="', 1)[1].split('"', 1)[0]
+        said = {"email": "ada@demo.example", "password": "rapport demo", "csrf_token": token}
+        signed_in = urllib.request.Request(
+            f"{site}/sign-in", urllib.parse.urlencode(said).encode(), {"Referer": f"{site}/sign-in"}
+        )
+        assert "Ada Martin" in browser.open(signed_in).read().decode()
+        board = browser.open(f"{site}/sales.opportunity/board").read().decode()
+        assert board.count('class="r-card"') > 10
+        assert "دریا کریمی" in board
+        server.send_signal(signal.SIGTERM)  # it takes its processes along
+        assert server.wait(15) == 0
 
 
 def test_the_demo_never_takes_anothers_directory(type_: Type, sqlite_home: Path) -> None:
@@ -130,6 +197,17 @@ def test_the_doctor_finds_a_sound_site_sound(type_: Type, home: Path) -> None:
     assert seen.exit_code == 0, seen.output
     assert "\nfail" not in seen.output
     assert "warn mail         is not set up: mails wait in the outbox" in seen.output
+
+
+def test_the_doctor_leaves_plugins_alone_in_safe_mode(type_: Type, sqlite_home: Path) -> None:
+    """The day it is needed is the day on which one of them must not be touched."""
+    assert type_("--home", sqlite_home, "plugins", "enable", "sales").exit_code == 0
+    told = type_("--home", sqlite_home, "--safe", "doctor")
+    assert told.exit_code == 0, told.output
+    assert "sales is disabled: left out by --safe" in told.output
+    assert "active: none" in told.output
+    assert "left out by --safe" in type_("--home", sqlite_home, "--safe", "plugins", "list").output
+    assert "active: products, sales" in type_("--home", sqlite_home, "doctor").output
 
 
 def test_the_doctor_says_what_is_wrong_and_what_to_type(type_: Type, sqlite_home: Path) -> None:

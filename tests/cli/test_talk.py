@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from rapport.i18n.catalogs import LANGUAGES
+from rapport.testing.databases import postgres_server
 from rapport_cli import COMMANDS
 from rapport_cli.init import LANGUAGES as OFFERED
 
-from .conftest import EMAIL, PASSWORD, Type
+from .conftest import ADMIN, EMAIL, PASSWORD, Type
 
 
 def test_help_names_every_command_without_importing_rapport() -> None:
@@ -73,6 +75,53 @@ def test_a_mistake_in_the_configuration_is_one_line(type_: Type, sqlite_home: Pa
     assert answer.exit_code == 1
     assert answer.stderr.startswith(f"{sqlite_home / 'rapport.toml'} has an unknown key 'langauge'. Known keys: ")
     assert answer.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('max_upload_mb = "many"', "max_upload_mb (in rapport.toml, or RAPPORT_MAX_UPLOAD_MB) must be a whole number"),
+        ("max_upload_mb = 0", "must be a whole number of megabytes, such as 64, not 0."),
+        ("language = 7", 'must be a text in quotation marks: language = "7".'),
+        ('time_zone = "Mars/Olympus"', "names no time zone: 'Mars/Olympus'. Write it as Europe/Paris"),
+        ("trusted_hosts = [1]", 'must be a list of texts, such as ["crm.example.com"].'),
+        ("trusted_hosts = 1", 'must be a list of texts, such as ["crm.example.com"].'),
+        ('database_url = "mysql://x"', "Write sqlite:///path or postgresql://user@host/name."),
+        ("language =", "is not valid TOML"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(type_: Type, sqlite_home: Path, line: str, said: str) -> None:
+    (sqlite_home / "rapport.toml").write_text(line + "\n")
+    answer = type_("--home", sqlite_home, "user", "list")
+    assert answer.exit_code == 1
+    assert said in answer.stderr
+    assert answer.stderr.count("\n") == 1
+
+
+def test_the_variable_for_the_database_is_written_down(type_: Type, database_url: str, monkeypatch) -> None:
+    """Where the data is must not be forgotten when the terminal is closed."""
+    given = database_url.replace("postgresql+psycopg:", "postgresql:")
+    monkeypatch.setenv("RAPPORT_DATABASE_URL", given)
+    made = type_("demo", "shop", "--no-serve")
+    assert made.exit_code == 0, made.output
+    monkeypatch.delenv("RAPPORT_DATABASE_URL")
+    assert "goes on" in type_("demo", "shop", "--no-serve").output
+    assert "claire@demo.example" in type_("--home", "shop", "user", "list").output
+
+
+def _named(server: str, database: str) -> str:
+    return make_url(server).set(database=database).render_as_string(hide_password=False)
+
+
+def test_a_database_that_is_not_there_yet_is_said_with_the_command_that_makes_it(type_: Type, monkeypatch) -> None:
+    server = postgres_server()
+    if server is None:
+        pytest.skip("no PostgreSQL server")
+    monkeypatch.setenv("RAPPORT_DATABASE_URL", _named(server, "rapport_nowhere"))
+    said = "There is no PostgreSQL database 'rapport_nowhere' yet. Make it: createdb rapport_nowhere\n"
+    assert type_("init", "site", *ADMIN).stderr == said
+    assert type_("demo", "shop", "--no-serve").stderr == said
+    assert not any(Path(name).exists() for name in ("site", "shop"))
 
 
 def test_a_database_that_is_away_is_one_line(type_: Type, sqlite_home: Path) -> None:

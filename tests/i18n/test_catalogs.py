@@ -93,6 +93,11 @@ def test_a_plugin_brings_its_own_texts(tmp_path, monkeypatch):
         assert gettext("Hello %(name)s", name="Ada") == "Hello Ada"
 
 
+def test_a_count_is_written_in_the_digits_of_the_language():
+    assert Texts("fa").ngettext("%(num)s day", "%(num)s days", 12) == "۱۲ days"
+    assert Texts("he").ngettext("%(num)s day", "%(num)s days", 12) == "12 days"
+
+
 def test_the_language_holds_for_a_while_and_for_one_thread_only():
     heard = []
     with use_language("fa") as texts:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 
-from rapport import Config, Customer, NotFound, PluginError, Problem, Site, hookimpl, system
-from rapport.app import LiveApp
+from rapport import Config, Customer, PluginError, Problem, Site, Summary, hookimpl, hookspecs, system
+from rapport.app import LiveApp, create_app
 from rapport.errors import Conflict, Invalid
 from rapport.events import deliver_all
 from rapport.lifecycle import disable, enable, make_site, purge, table_counts
-from rapport.plugins import State, discover, in_order
+from rapport.plugins import State
+from rapport.query.search import search_document
 
 NOTHING = "from rapport import hookimpl\n"
 
@@ -44,98 +48,244 @@ def opened(config, **options):
     return Site.open(config, **options)
 
 
-def test_a_wrongly_named_entity_is_told_what_to_do(config, plugin_on_disk):
+def state_of(config, name):
+    """How a plugin fares on a site that is opened now: state, reason, remedy."""
+    with contextlib.closing(opened(config)) as site:
+        plugin = site.plugins[name]
+        return plugin.state, plugin.reason, plugin.remedy
+
+
+def test_a_wrongly_named_entity_is_told_what_to_do_and_nothing_is_changed(config, plugin_on_disk):
     name = unique("alpha")
-    enable(config, plugin_on_disk(name, ENTITY.format(cls="AlphaCard", name=f"{name}x.card")))
-    site = opened(config)
-    plugin = site.plugins[name]
-    assert plugin.state is State.QUARANTINED
-    assert plugin.reason == (
-        f"rapport-{name} 0.3.0 cannot load: the entity '{name}x.card' must be named '{name}.<something>'. "
-        f"Rename it to '{name}.card' in rapport_{name}."
+    plugin_on_disk(name, ENTITY.format(cls="AlphaCard", name=f"{name}x.card"))
+    with pytest.raises(PluginError) as refused:
+        enable(config, name)
+    assert str(refused.value) == (
+        f"'{name}' cannot be enabled: rapport-{name} 0.3.0 cannot load: the entity '{name}x.card' must be named "
+        f"'{name}.<something>'. Rename it to '{name}.card' in rapport_{name}. Nothing was changed."
     )
-    assert f"{name}x.card" not in site.entities
-    site.close()
+    assert state_of(config, name) == (State.DISABLED, "", "")
 
 
-def test_a_plugin_that_cannot_be_imported_leaves_the_others_standing(config, plugin_on_disk):
-    enable(config, "loyalty")
-    name = plugin_on_disk("broken", "raise SystemExit('I leave')")
-    with pytest.raises(SystemExit):
-        enable(config, name)  # whoever switches it on sees it at once, and nothing has changed
-    good = plugin_on_disk("fine", NOTHING)
-    enable(config, good)
+def test_a_plugin_that_goes_wrong_after_it_was_enabled_is_quarantined_alone(config, plugin_on_disk):
+    enable(config, "loyalty", plugin_on_disk("fine", NOTHING), plugin_on_disk("frail", NOTHING))
+    plugin_on_disk("frail", "raise SystemExit('I leave')")
     site = opened(config)
+    plugin = site.plugins["frail"]
+    assert plugin.state is State.QUARANTINED
+    assert plugin.reason == "rapport-frail 0.3.0 cannot load: SystemExit: I leave"
+    assert plugin.remedy == "Mend it, or: rapport plugins disable frail"
     assert site.active("loyalty")
     assert site.active("fine")
     site.close()
+    with pytest.raises(PluginError, match=r"'frail' cannot be enabled: .*SystemExit: I leave. Nothing was changed."):
+        enable(config, "frail")
 
 
 def test_dependencies_are_enabled_with_what_needs_them_and_guarded_after(config, plugin_on_disk):
     plugin_on_disk("base", NOTHING)
     plugin_on_disk("upper", NOTHING, requires=("rapport-base>=0.1",))
-    assert enable(config, "upper") == ["base", "upper"]
-    with pytest.raises(Conflict, match=r"upper needs 'base'. Disable it first: rapport plugins disable upper"):
+    plugin_on_disk("top", NOTHING, requires=("rapport-upper",))
+    assert enable(config, "top") == ["base", "upper", "top"]
+    with pytest.raises(Conflict, match=r"top, upper needs 'base'. Disable it first: rapport plugins disable top"):
         disable(config, "base")
+    assert disable(config, "base", with_dependants=True) == ["top", "upper", "base"]
 
 
-def test_a_missing_dependency_and_a_wrong_range_each_say_so_before_anything_changes(config, plugin_on_disk):
+# What keeps plugins from running together: each has its own words, with both names and the way out ------------------
+
+
+def test_a_missing_dependency(config, plugin_on_disk):
+    plugin_on_disk("lonely", NOTHING, requires=("rapport-nowhere",))
+    with pytest.raises(PluginError) as refused:
+        enable(config, "lonely")
+    assert str(refused.value) == (
+        "'lonely' cannot be enabled: it needs rapport-nowhere, which is not installed. "
+        "Install it: rapport plugins install 'rapport-nowhere'"
+    )
+
+
+def test_a_missing_library(config, plugin_on_disk):
+    plugin_on_disk("bookish", NOTHING, requires=("no-such-library>=2",))
+    with pytest.raises(PluginError) as refused:
+        enable(config, "bookish")
+    assert str(refused.value) == (
+        "'bookish' cannot be enabled: it needs no-such-library>=2, which is not installed. "
+        "Install it: rapport plugins install 'no-such-library>=2'"
+    )
+
+
+def test_a_range_that_what_is_installed_is_not_in(config, plugin_on_disk):
     plugin_on_disk("base", NOTHING, version="1.0")
     plugin_on_disk("newer", NOTHING, requires=("rapport-base>=2",))
-    plugin_on_disk("lonely", NOTHING, requires=("rapport-nowhere",))
-    with pytest.raises(
-        PluginError, match=r"'newer' cannot be enabled: it needs rapport-base>=2, and rapport-base 1.0 is"
-    ):
+    with pytest.raises(PluginError) as refused:
         enable(config, "newer")
-    with pytest.raises(
-        PluginError, match="'lonely' cannot be enabled: it needs rapport-nowhere, which is not installed"
-    ):
-        enable(config, "lonely")
-    with pytest.raises(NotFound, match="There is no installed plugin 'nonsense'"):
-        enable(config, "nonsense")
+    assert str(refused.value) == (
+        "'newer' cannot be enabled: it needs rapport-base>=2, and rapport-base 1.0 is installed. "
+        "Install what it needs: rapport plugins install 'rapport-base>=2'"
+    )
+    assert state_of(config, "base")[0] is State.DISABLED  # nothing was changed on the way
 
 
-def test_a_circle_is_spelled_out(plugin_on_disk):
+def test_two_plugins_whose_ranges_clash(config, plugin_on_disk):
+    plugin_on_disk("base", NOTHING, version="1.0")
+    enable(config, plugin_on_disk("older", NOTHING, requires=("rapport-base<2",)))
+    plugin_on_disk("newer", NOTHING, requires=("rapport-base>=2",))
+    with pytest.raises(PluginError) as refused:
+        enable(config, "newer")
+    assert str(refused.value) == (
+        "'newer' cannot be enabled: it needs rapport-base>=2, and rapport-base 1.0 is installed, where 'older' needs "
+        "rapport-base<2. Install a version of rapport-newer or rapport-older that agrees with the other, or disable "
+        "one: rapport plugins disable older"
+    )
+
+
+def test_a_plugin_for_another_rapport(config, plugin_on_disk):
+    plugin_on_disk("ahead", NOTHING, requires=("rapport-crm>=99",))
+    with pytest.raises(PluginError, match=(
+        r"'ahead' cannot be enabled: it needs rapport-crm>=99, and rapport-crm [\d.]+ is installed. "
+        r"Install a version of rapport-ahead that is made for rapport-crm [\d.]+$"
+    )):  # fmt: skip
+        enable(config, "ahead")
+
+
+def test_a_circle_is_spelled_out_and_stops_nobody_else(config, plugin_on_disk):
+    enable(config, plugin_on_disk("one", NOTHING), plugin_on_disk("fine", NOTHING))
     plugin_on_disk("one", NOTHING, requires=("rapport-two",))
     plugin_on_disk("two", NOTHING, requires=("rapport-one",))
-    with pytest.raises(PluginError, match="one → two → one"):
-        in_order(["one", "two"], discover())
+    with pytest.raises(PluginError) as refused:
+        enable(config, "two")
+    assert str(refused.value) == (
+        "These plugins depend on each other in a circle: one → two → one. One of them must let go."
+    )
+    assert state_of(config, "fine") == (State.ACTIVE, "", "")
+    trial = opened(replace(config, plugins=("fine", "one", "two")))
+    assert trial.plugins["one"].state is trial.plugins["two"].state is State.BLOCKED
+    assert trial.plugins["two"].reason == "plugins need each other in a circle: two → one → two"
+    assert trial.active("fine")
+    trial.close()
 
 
-def test_two_distributions_with_one_name_are_an_error_that_names_both(plugin_on_disk):
-    plugin_on_disk("first", NOTHING, entry="same")
+def test_two_distributions_with_one_name_are_named_and_stop_nobody_else(config, plugin_on_disk):
+    enable(config, plugin_on_disk("fine", NOTHING), plugin_on_disk("same", NOTHING))
     plugin_on_disk("second", NOTHING, entry="same")
-    with pytest.raises(PluginError) as caught:
-        discover()
-    assert "rapport-first" in str(caught.value)
-    assert "rapport-second" in str(caught.value)
+    state, reason, remedy = state_of(config, "same")
+    assert state is State.BLOCKED
+    assert reason in {f"rapport-{a} and rapport-{b} both provide a plugin 'same'"
+                      for a, b in (("same", "second"), ("second", "same"))}  # fmt: skip
+    assert remedy.startswith("Uninstall one of them: rapport plugins uninstall rapport-s")
+    assert state_of(config, "fine")[0] is State.ACTIVE
+    with pytest.raises(PluginError, match=r"'same' cannot be enabled: rapport-.* both provide a plugin 'same'. Uninst"):
+        enable(config, "same")
 
 
-def test_two_plugins_with_one_menu_entry_name_both_and_the_bundle_is_left_out_whole(config, plugin_on_disk):
-    code = """
+@pytest.mark.parametrize(("entry", "why"), [
+    ("web", "which is a part of Rapport"), ("Fancy-Name", "which is no word of small letters, digits and _"),
+])  # fmt: skip
+def test_a_name_that_cannot_be_had(config, plugin_on_disk, entry, why):
+    plugin_on_disk("fancy", NOTHING, entry=entry)
+    with pytest.raises(PluginError, match=f"rapport-fancy calls its plugin '{entry}', {why}. Its auth"):
+        enable(config, entry)
+
+
+def test_metadata_that_cannot_be_read_blocks_that_plugin_alone(config, plugin_on_disk):
+    plugin_on_disk("garbled", NOTHING, requires=("!!",))
+    with pytest.raises(PluginError, match=r"rapport-garbled 0.3.0 says it needs '!!', which cannot be understood"):
+        enable(config, "garbled")
+    enable(config, "loyalty")
+
+
+SAME = """
+from flask import Blueprint
+from sqlalchemy.orm import Mapped
 from rapport import NavItem, Setting, hookimpl
+from rapport.http import public
+
+pages = Blueprint("{name}", __name__)
+pages.add_url_rule("{page}", view_func=public(lambda: "{name}"), endpoint="page")
+
 @hookimpl
 def register_navigation():
-    return [NavItem("Same", "/same", "star")]
+    return [NavItem("Same", "{url}", "star")]
 @hookimpl
 def register_settings():
     return [Setting("{name}.one", "One")]
+@hookimpl
+def register_pages():
+    return [pages]
+"""
+
+
+def test_two_owners_of_one_menu_entry(config, plugin_on_disk):
+    enable(config, plugin_on_disk("aaa", SAME.format(name="aaa", url="/same", page="/a")))
+    plugin_on_disk("bbb", SAME.format(name="bbb", url="/same", page="/b"))
+    with pytest.raises(PluginError) as refused:
+        enable(config, "bbb")
+    assert str(refused.value) == (
+        "'bbb' cannot be enabled: rapport-bbb 0.3.0 cannot load: it brings the menu entry '/same', which 'aaa' already "
+        "brings. Rename it, or disable one of the two: rapport plugins disable bbb. Nothing was changed."
+    )
+
+
+def test_two_owners_of_one_page_are_named_and_the_second_is_left_out_whole(config, plugin_on_disk):
+    enable(config, plugin_on_disk("aaa", SAME.format(name="aaa", url="/a", page="/same")))
+    enable(config, plugin_on_disk("bbb", SAME.format(name="bbb", url="/b", page="/b")))
+    plugin_on_disk("bbb", SAME.format(name="bbb", url="/b", page="/same"))
+    app = create_app(config)
+    site = app.extensions["rapport"]
+    assert site.plugins["bbb"].reason == (
+        "rapport-bbb 0.3.0 cannot load: it brings the page GET /same, which 'aaa' already brings. Move it, or disable "
+        "one of the two: rapport plugins disable bbb"
+    )
+    assert "bbb.one" not in site.settings.declared  # nothing of it came in
+    assert app.test_client().get("/same").get_data(as_text=True) == "aaa"
+    site.close()
+    disable(config, "bbb")
+    with pytest.raises(PluginError, match="it brings the page GET /same, which 'aaa' already brings"):
+        enable(config, "bbb")
+
+
+def test_a_page_without_a_policy_costs_only_its_plugin(config, plugin_on_disk):
+    code = SAME.format(name="open", url="/a", page="/open")
+    enable(config, plugin_on_disk("open", code))
+    plugin_on_disk("open", code.replace("public(", "("))
+    app = create_app(config)
+    site = app.extensions["rapport"]
+    assert "the view 'open.page' at /open does not say who may call it." in site.plugins["open"].reason
+    assert app.test_client().get("/health").status_code == 200
+    site.close()
+
+
+def test_a_plugin_may_not_hook_into_everybodys_pages(config, plugin_on_disk):
+    code = SAME.format(name="nosy", url="/a", page="/nosy") + "pages.before_app_request(lambda: 'mine')\n"
+    plugin_on_disk("nosy", code)
+    with pytest.raises(PluginError, match=r"the blueprint 'nosy' hooks into everybody's pages. Use before_request"):
+        enable(config, "nosy")
+
+
+def test_two_plugins_may_both_have_a_command_of_one_name(config, plugin_on_disk):
+    code = """
+import click
+from rapport import hookimpl
+@hookimpl
+def register_commands():
+    return [click.Command("count")]
 """
     for name in ("aaa", "bbb"):
-        enable(config, plugin_on_disk(name, code.format(name=name)))
+        enable(config, plugin_on_disk(name, code))
     site = opened(config)
-    assert site.active("aaa")
-    assert "it brings the menu entry '/same', which 'aaa' already brings" in site.plugins["bbb"].reason
-    assert "bbb.one" not in site.settings.declared  # nothing of the faulty bundle came in
+    assert [(group.name, list(group.commands)) for group in site.commands] == [("aaa", ["count"]), ("bbb", ["count"])]
     site.close()
 
 
-def test_a_misspelt_hook_is_found_at_the_start(config, plugin_on_disk):
-    code = NOTHING + "@hookimpl\ndef custmer_created(customer): pass\n"
-    enable(config, plugin_on_disk("typo", code))
-    site = opened(config)
-    assert "typo implements a hook that does not exist" in site.plugins["typo"].reason
-    site.close()
+def test_a_misspelt_hook_or_argument_is_found_before_the_plugin_is_on(config, plugin_on_disk):
+    for name, code in (("typo", "def custmer_created(customer)"), ("typed", "def customer_created(custmer)")):
+        good = "@hookimpl\ndef register_navigation(): return []\n"
+        plugin_on_disk(name, NOTHING + good + f"@hookimpl\n{code}: pass\n")
+        with pytest.raises(PluginError, match=f"{name} implements a hook that does not exist"):
+            enable(config, name)
+        with contextlib.closing(opened(replace(config, plugins=(name,)))) as site:
+            assert site.hooks.listeners(hookspecs.register_navigation).count(name) == 0  # not even the good one
 
 
 def test_safe_mode_starts_the_core_alone(config):
@@ -167,8 +317,12 @@ def test_purge_refuses_what_is_enabled_and_counts_what_it_deletes(config):
     disable(config, "loyalty")
     with site.db.read() as connection:
         assert table_counts(connection, "loyalty") == {"loyalty_card": 1}
-    site.close()
+        kinds = select(search_document.c.entity)
+        assert "loyalty.card" in connection.scalars(kinds).all()
     assert purge(config, "loyalty") == {"loyalty_card": 1}
+    with site.db.read() as connection:
+        assert "loyalty.card" not in connection.scalars(kinds).all()  # nobody finds what is gone
+    site.close()
     enable(config, "loyalty")  # a fresh start, with an empty table
     again = opened(config)
     assert again.active("loyalty")
@@ -215,7 +369,7 @@ class Fails:
 class Summarizes:
     @hookimpl
     def summarize_customers(self, customer_ids):
-        return ["one piece"]
+        return [Summary(customer_id=None, title="Cards", value="3")]
 
 
 def test_an_ask_hook_that_fails_refuses_and_says_whose_fault_it_is(app):
@@ -235,18 +389,14 @@ def test_an_ask_hook_names_the_field(app):
 
 
 def test_a_show_hook_that_exits_costs_only_its_own_piece(app):
-    from rapport import hookspecs
-
     app.site.hooks.add("sour", Fails())
     app.site.hooks.add("sweet", Summarizes())
     with app.site.read(app.admin) as reader:
         pieces = app.site.hooks.gather(hookspecs.summarize_customers, customer_ids=[], reader=reader)
-    assert pieces == ["one piece"]
+    assert [piece.value for piece in pieces] == ["3"]
 
 
 def test_the_breaker_takes_out_a_plugin_that_keeps_failing_and_tells_once(app):
-    from rapport import hookspecs
-
     app.site.hooks.add("sour", Fails())
     told = []
     app.site.hooks.on_trip = lambda plugin, reason: told.append((plugin, reason))
@@ -254,12 +404,10 @@ def test_the_breaker_takes_out_a_plugin_that_keeps_failing_and_tells_once(app):
         for _ in range(40):
             app.site.hooks.gather(hookspecs.summarize_customers, customer_ids=[], reader=reader)
     assert [plugin for plugin, _ in told] == ["sour"]
-    assert "failed 20 times in a row, last in summarize_customers: SystemExit: gone" in told[0][1]
+    assert "failed 20 times in a row in summarize_customers, the last time: SystemExit: gone" in told[0][1]
 
 
 def test_a_trace_names_plugin_hook_and_time(app, capsys):
-    from rapport import hookspecs
-
     app.site.hooks.add("sweet", Summarizes())
     app.site.hooks.trace = True
     with app.site.read(app.admin) as reader:
@@ -268,8 +416,6 @@ def test_a_trace_names_plugin_hook_and_time(app, capsys):
 
 
 def test_a_wrong_return_type_is_named(app):
-    from rapport import hookspecs
-
     class Wrong:
         @hookimpl
         def validate_customer(self, customer):

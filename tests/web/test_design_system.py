@@ -23,8 +23,8 @@ from markupsafe import Markup
 
 from rapport.builtin.web.design import STATIC, TEMPLATES, Design
 from rapport.entities.fields import KINDS, Choice, Field
+from tests.axe import violations
 
-BROWSER = Path("/usr/bin/chromium")
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'"
 ENGLISH = {
     "title": "Analytical Engines Ltd", "subtitle": "Customer since 2019", "people": "People", "deals": "Opportunities", "calls": "Calls",
@@ -92,7 +92,7 @@ def shell() -> dict[str, Any]:
         "user": SimpleNamespace(name="Darya Rahimi", email="darya@example.org"),
         "navigation": [
             item("Home", "home", "/"), item("Customers", "users", "/customer"), item("Tasks", "checkbox", "/task"),
-            item("Sales"), item("Leads", "user-search", "/sales.lead"), deals, item("Products", "package", "/sales.product"),
+            item("Sales"), item("Leads", "user-search", "/sales.lead"), deals, item("Products", "package", "/products.product"),
             item("Administration"), item("Modules", "apps", "/admin/modules"), item("Settings", "settings", "/admin/settings"),
         ],
         "quick_create": [item("Person", "user-plus", "/customer/new"), item("Opportunity", "target-arrow", "/sales.opportunity/new")],
@@ -348,16 +348,11 @@ def fragment(text: str) -> bytes:
     return environment.from_string('{% import "ui.html" as ui %}' + text).render().encode()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not BROWSER.exists() or not (STATIC / "test" / "axe.min.js").exists():
-        pytest.skip("needs Chromium and the built assets (make assets)")
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
-    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
-    with playwright.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=str(BROWSER), args=flags.split())
-        yield running
-        running.close()
+@pytest.fixture
+def browser(chromium: Any) -> Any:
+    if not (STATIC / "test" / "axe.min.js").exists():
+        pytest.skip("needs the built assets (make assets)")
+    return chromium
 
 
 @pytest.fixture
@@ -409,47 +404,35 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
     open_page: Callable[..., Any], lang: str, theme: str, size: tuple[int, int]
 ) -> None:
     page = open_page(lang, theme, size)
-    # Through the debugger, so that the page's own policy may stay as strict as it is.
-    page.evaluate((STATIC / "test" / "axe.min.js").read_text("utf-8"))
-    found = page.evaluate("axe.run()")["violations"]
+    found = violations(page)
     if folder := os.environ.get("RAPPORT_SCREENSHOTS"):
         page.screenshot(path=f"{folder}/{lang}-{theme}-{size[0]}.png", full_page=True)
-    assert [
-        (each["id"], [node["html"][:160] + node["failureSummary"] for node in each["nodes"]][:3]) for each in found
-    ] == []
+    assert found == []
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_in_what_opens_above_a_page(open_page: Callable[..., Any], theme: str) -> None:
     page = open_page("en", theme)
-    page.evaluate((STATIC / "test" / "axe.min.js").read_text("utf-8"))
-
-    def violations() -> list[Any]:
-        found = page.evaluate("axe.run()")["violations"]
-        return [
-            (each["id"], [node["html"][:160] + node["failureSummary"] for node in each["nodes"]][:3]) for each in found
-        ]
-
     page.get_by_role("combobox", name="Reference").fill("gra")
     page.get_by_role("option", name="Grace Kelly").wait_for()
-    assert violations() == []
+    assert violations(page) == []
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Your menu").click()
     page.locator("[role=menuitem]:focus").wait_for()
     page.evaluate(
         "dispatchEvent.call(document.body, new CustomEvent('toast', {bubbles: true, detail: {message: 'Saved.', action: 'Undo', url: '/u'}}))"
     )
-    assert violations() == []
+    assert violations(page) == []
     page.keyboard.press("Escape")
     page.get_by_role("button", name="New person").first.click()
     page.get_by_role("dialog", name="New person").wait_for()
-    assert violations() == []
+    assert violations(page) == []
     page.keyboard.press("Escape")
     page.keyboard.press("Control+k")
     page.keyboard.type("grace")
     page.get_by_role("option", name="Grace").wait_for()
-    assert violations() == []
+    assert violations(page) == []
 
 
 def test_a_card_is_moved_by_keyboard_and_comes_back_when_refused(
