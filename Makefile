@@ -44,7 +44,7 @@ test: setup assets ## run the tests; TESTS=tests/query picks some
 check: setup ## style, types, layers and words
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	MYPYPATH=$(MYPY_PATH) $(BIN)/mypy core/rapport cli/rapport_cli tools $(PACKAGES)
+	MYPYPATH=$(MYPY_PATH) $(BIN)/mypy core/rapport cli/rapport_cli tools docs $(PACKAGES)
 	$(BIN)/pytest -q tests/architecture
 
 format: setup ## put the code into the style that check asks for
@@ -74,6 +74,8 @@ $(DONE)/uv: | $(DONE)/python
 $(DONE)/requirements: requirements.lock | $(DONE)/uv
 	@echo "Installing what Rapport needs, in the versions of requirements.lock"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@# Once, rather than at every start where nothing is cached (PYTHONDONTWRITEBYTECODE, read-only installations).
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 	@touch $@
 
 $(DONE)/node: requirements-node.lock | $(DONE)/uv
@@ -84,4 +86,5 @@ $(DONE)/node: requirements-node.lock | $(DONE)/uv
 $(DONE)/members: pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS)) $(DONE)/requirements
 	@echo "Installing Rapport$(if $(MEMBERS), with $(notdir $(MEMBERS)))"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . $(addprefix -e ,$(MEMBERS))
+	@$(BIN)/python -m compileall -q -j 0 core/rapport cli/rapport_cli $(PACKAGES) >/dev/null || true
 	@touch $@

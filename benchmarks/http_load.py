@@ -51,6 +51,8 @@ class Outcome:
     p50: float
     """Milliseconds in which half were answered."""
     p95: float
+    asked: int = 0
+    """All that was answered, the warm-up and what only prepares included."""
     wrong: Mapping[str, int] = field(default_factory=dict)
     """Answers of another status than expected, by status; connections lost."""
 
@@ -154,17 +156,19 @@ def drive(
         workers.append(worker)
     times: list[float] = []
     wrong: collections.Counter[str] = collections.Counter()
+    asked = 0
     for near in ends:
         try:
-            own, faults = near.recv()
+            own, count, faults = near.recv()
         except EOFError:
-            own, faults = [], {"a driver process ended early": 1}
+            own, count, faults = [], 0, {"a driver process ended early": 1}
         times.extend(own)
+        asked += count
         wrong.update(faults)
     for worker in workers:
         worker.join()
     times.sort()
-    return Outcome(len(times), seconds, _share(times, 0.5), _share(times, 0.95), dict(wrong))
+    return Outcome(len(times), seconds, _share(times, 0.5), _share(times, 0.95), asked, dict(wrong))
 
 
 def _tell(
@@ -174,6 +178,7 @@ def _tell(
     time.sleep(max(0.0, begin - time.monotonic()))
     times: list[float] = []
     wrong: collections.Counter[str] = collections.Counter()
+    asked = 0
     line = Line(*address)
     telling = story(number)
     ask = next(telling)
@@ -188,13 +193,14 @@ def _tell(
             line = Line(*address)
             continue
         ended = time.monotonic()
+        asked += 1
         if answer.status != ask.expected:
             wrong[str(answer.status)] += 1
         elif ask.counted and measured_from <= start and ended <= stop:
             times.append((ended - start) * 1000)
         ask = telling.send(answer)
     line.close()
-    end.send((times, dict(wrong)))
+    end.send((times, asked, dict(wrong)))
     end.close()
 
 

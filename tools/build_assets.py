@@ -25,6 +25,13 @@ SOURCES = WEB / "assets"
 STATIC = WEB / "static"
 MODULES = SOURCES / "node_modules"
 OLDEST_NODE = 18
+DOCUMENT_FONTS = {
+    "latin": ("noto-sans", "NotoSans"),
+    "arabic": ("vazirmatn", "Vazirmatn"),
+    "hebrew": ("noto-sans-hebrew", "NotoSansHebrew"),
+    "han": ("noto-sans-sc", "NotoSansSC"),
+}
+"""By script, the npm package and the name of its font. All under the Open Font License."""
 _BACKGROUND = re.compile(r'<path\s+stroke="none"\s+d="M0 0h24v24H0z"\s+fill="none"\s*/>')
 
 
@@ -85,6 +92,7 @@ def build(*, release: bool = False, force: bool = False) -> bool:
     shutil.rmtree(work, ignore_errors=True)
     _bundle(node, work, environment)
     _write_icons(work)
+    _copy_fonts(work)
     _copy_licences(work)
     if not release:
         (work / "test").mkdir()
@@ -128,6 +136,16 @@ def _write_icons(work: Path) -> None:
     (work / "icons.json").write_text(text, encoding="utf-8")
 
 
+def _copy_fonts(work: Path) -> None:
+    """The fonts of documents (PDF), one for each script, under the names `rapport.documents` knows them by."""
+    (work / "documents").mkdir()
+    for script, (package, font) in DOCUMENT_FONTS.items():
+        for weight in ("400Regular", "700Bold"):
+            file = MODULES / "@expo-google-fonts" / package / weight / f"{font}_{weight}.ttf"
+            if weight == "400Regular" or script != "han":  # ten megabytes are enough for Chinese
+                shutil.copyfile(file, work / "documents" / f"{script}-{weight[3:].lower()}.ttf")
+
+
 def _copy_licences(work: Path) -> None:
     """The licences of what we ship travel with it."""
     wanted = json.loads((SOURCES / "package.json").read_text("utf-8"))
@@ -138,8 +156,8 @@ def _copy_licences(work: Path) -> None:
 
 def _licence(package: Path) -> str:
     """The licence's text, or its name where a package (Tabler) carries the text in its files' first lines only."""
-    text = package / "LICENSE"
-    if text.exists():
+    text = next((package / name for name in ("LICENSE_FONT", "LICENSE") if (package / name).exists()), None)
+    if text is not None:
         return text.read_text("utf-8").strip()
     return str(json.loads((package / "package.json").read_text("utf-8"))["license"])
 

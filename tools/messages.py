@@ -5,7 +5,8 @@ what is translated, and drops what is no longer said. `--check` changes nothing 
 translation or a translation lost a placeholder.
 
 Collected are `_("…")` and its relatives in Python and templates, `Problem(field, "…")`, and the words of definitions:
-labels, titles, plurals, helps, sections and choices, those included that Rapport derives from a field's name.
+labels, titles, plurals, helps, sections and choices, those included that Rapport derives from a field's name; also
+the words of editions, and what a package calls itself.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import ast
 import io
 import re
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -30,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "core"))
 
 from rapport import contributions  # noqa: E402 - found through the line above
-from rapport.entities.fields import Choice  # noqa: E402
+from rapport.entities.fields import Choice, Field  # noqa: E402
 from rapport.i18n.catalogs import LANGUAGES  # noqa: E402
 
 TRANSLATED = [language for language in LANGUAGES if language != "en"]
@@ -71,17 +73,42 @@ def packages(root: Path = ROOT) -> list[Package]:
 
 def messages_of(package: Package) -> dict[Key, Said]:
     """Every text of a package with its context, and its plural where it has one."""
-    said: dict[Key, Said] = {}
+    said: dict[Key, Said] = {(text, None): text for text in _own_words(package)}
     for file in sorted(package.folder.rglob("*")):
         found: Iterable[tuple[Key, Said]] = ()
         if file.suffix == ".py":
             found = [*_called(file, "python"), *(((word, None), word) for word in words_of(file))]
         elif file.suffix in {".html", ".txt"} and "templates" in file.parts:
             found = _called(file, babel_extract)
+        elif file.suffix == ".toml" and (file.parent / "edition.toml").exists():
+            found = [((word, None), word) for word in _words_of_edition(tomllib.loads(file.read_text("utf-8")))]
         for key, message in found:
             if key[0].strip() and not isinstance(said.get(key), tuple):
                 said[key] = message
     return said
+
+
+def _own_words(package: Package) -> Iterator[str]:
+    """What menus and settings call a plugin, and what the list of modules says about it."""
+    about = package.folder.parent / "pyproject.toml"
+    if package.name.startswith("rapport_"):
+        yield _capital(package.name.removeprefix("rapport_"))
+        if about.exists() and (summary := tomllib.loads(about.read_text("utf-8"))["project"].get("description")):
+            yield summary
+
+
+def _words_of_edition(table: Mapping[str, Any], kind: str = "") -> Iterator[str]:
+    """What an edition calls things. Names are shown of pipelines and views; of others they are for programs."""
+    for name, value in table.items():
+        if isinstance(value, str) and (
+            name in (*WORDS, "summary") or (name == "name" and kind in {"pipeline", "view"})
+        ):
+            yield value
+        elif name == "choices":
+            yield from value
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, dict) and name not in {"term", "setting"}:
+                yield from _words_of_edition(each, name)
 
 
 def _called(file: Path, method: str | Callable[..., Any]) -> Iterator[tuple[Key, Said]]:
@@ -106,13 +133,27 @@ def words_of(file: Path) -> Iterator[str]:
         for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target]) if isinstance(target, ast.Name)
     }  # fmt: skip
+    spoken = set(_names_of_gettext(tree))
     for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in spoken and node.args:
+            yield _text(node.args[0]) or ""
         if isinstance(node, ast.ClassDef):
             yield from _words_of_class(node)
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(node.value, ast.Call):
             yield from _derived_label(node.target.id, node.value)
         if isinstance(node, ast.Call):
             yield from _words_of_call(node, constants)
+
+
+def _names_of_gettext(tree: ast.Module) -> Iterator[str]:
+    """`text` after `text = g.texts.gettext`, also among others: `text, url = g.texts.gettext, "/"`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                names, values = (getattr(side, "elts", [side]) for side in (target, node.value))
+                for name, value in zip(names, values, strict=False):
+                    if isinstance(name, ast.Name) and isinstance(value, ast.Attribute) and value.attr == "gettext":
+                        yield name.id
 
 
 def _words_of_class(node: ast.ClassDef) -> Iterator[str]:
@@ -142,11 +183,11 @@ def _words_of_call(node: ast.Call, constants: Mapping[str, ast.expr]) -> Iterato
     positions = {position: argument for argument, position in _positions().get(function, {}).items()}
     arguments = [(positions.get(index), value) for index, value in enumerate(node.args)]
     for name, value in (*arguments, *((keyword.arg, keyword.value) for keyword in node.keywords)):
-        if name in WORDS and (text := _text(value)):
+        named = constants.get(value.id, value) if isinstance(value, ast.Name) else value
+        if name in WORDS and (text := _text(named)):
             yield text
         elif name == "choices" and function in {"field", "Setting", "Field"}:
-            listed = constants.get(value.id) if isinstance(value, ast.Name) else value
-            for choice in listed.elts if isinstance(listed, ast.List | ast.Tuple) else ():
+            for choice in named.elts if isinstance(named, ast.List | ast.Tuple) else ():
                 if text := _text(choice):
                     yield _capital(text)
     if function == "Problem" and len(node.args) > 1 and (text := _text(node.args[1])):
@@ -160,7 +201,7 @@ def _positions() -> dict[str, dict[str, int]]:
     }
     return {
         name: {part.name: place for place, part in enumerate(fields(thing)) if part.name in WORDS}
-        for name, thing in {**made, "Choice": Choice}.items()
+        for name, thing in {**made, "Choice": Choice, "Field": Field}.items()
     }
 
 
@@ -220,6 +261,8 @@ def _forms(message: Message | None) -> tuple[str, ...]:
 def updated(lang: str, own: Mapping[Key, Said], known: Mapping[Key, Message]) -> bytes:
     """A .po file: sorted, without line numbers and dates, so that only a changed text changes it."""
     catalog = Catalog(locale=LANGUAGES[lang].locale)
+    # Rapport's own count of plural forms: Babel's differs for Persian, and would lose one of the two.
+    catalog.mime_headers = [("Plural-Forms", LANGUAGES[lang].plural_forms)]
     for (_first, context), said in own.items():
         forms = _forms(known.get((_first, context)))
         plural = isinstance(said, tuple)
