@@ -609,8 +609,9 @@ def log_interaction(record_id: UUID) -> str | Response | tuple[str, int]:
             if form.get("next_step", "").strip():
                 unit.create(Task, {"title": form["next_step"], "customer_id": str(record_id), "due_on": due})
     except Invalid as error:
+        template = "pages/_log.html" if is_htmx() else "pages/log.html"  # without scripts, a page
         return render_template(
-            "pages/_log.html", record=reader().get(Customer, record_id), logged=form, interaction_types=_loggable(),
+            template, record=reader().get(Customer, record_id), logged=form, interaction_types=_loggable(),
             kept=came_along(files), about=_about(record_id), log_errors=forms.errors_by_field(error.problems),
         ), 422  # fmt: skip
     toast(g.texts.gettext("It is on the timeline."))

@@ -443,6 +443,7 @@ function awaken(root) {
   $(".r-field [aria-invalid=true]", root)?.focus();
 }
 htmx.onLoad(awaken);
+htmx.onLoad(() => { document.documentElement.dataset.ready = ""; }); // until then, app.css keeps presses from being lost
 
 on("click", ({ target }) => {
   const theme = target.closest("[data-theme-choice]")?.dataset.themeChoice;
