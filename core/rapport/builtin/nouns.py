@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from rapport.access import Membership, Role, Team, Token, User, UserRole
-from rapport.contributions import Action, Follower, InteractionType, Job, ListFilter, Schedule, Setting, WorkflowAction
+from rapport.contributions import (
+    Action,
+    Dimension,
+    Follower,
+    InteractionType,
+    Job,
+    ListFilter,
+    Measure,
+    Schedule,
+    Setting,
+    WorkflowAction,
+)
 from rapport.customers import ContactPoint, Customer, Relation
 from rapport.customers.retention import COUNT_ACTION, RETENTION_JOB, RETENTION_SCHEDULE, RetentionRule
 from rapport.entities import Entity
@@ -67,6 +78,32 @@ def register_followers() -> list[Follower]:
 @hookimpl
 def register_workflow_actions() -> list[WorkflowAction]:
     return list(ACTIONS)
+
+
+@hookimpl
+def register_measures() -> list[Measure]:
+    return [
+        Measure("core.new_customers", "New customers", of="customer"),
+        Measure("core.interactions", "Interactions", of="interaction", at="at"),
+        Measure("core.customers_reached", "Customers in touch", of="interaction", how="distinct", value="customer_id",
+                at="at"),
+        Measure("core.tasks_done", "Tasks done", of="task", at="done_at", filter="done_at is not empty"),
+        Measure("core.messages_sent", "Messages sent", of="message", at="sent_at", filter="sent_at is not empty"),
+    ]  # fmt: skip
+
+
+@hookimpl
+def register_dimensions() -> list[Dimension]:
+    return [
+        Dimension("core.customer", "Customer", of="customer", value="id"),
+        Dimension("core.customer_kind", "Person or organisation", of="customer", value="kind"),
+        Dimension("core.country", "Country", of="customer", value="address.country"),
+        Dimension("core.city", "City", of="customer", value="address.city"),
+        Dimension("core.customer_owner", "Customer's owner", of="customer", value="owner_id"),
+        Dimension("core.interaction_kind", "Kind of interaction", of="interaction", value="kind"),
+        Dimension("core.direction", "Direction", of="interaction", value="direction"),
+        Dimension("core.channel", "Channel", of="message", value="channel"),
+    ]
 
 
 @hookimpl

@@ -179,6 +179,8 @@ def its_names_follow_the_grammar(trial: Trial) -> Findings:
         ("job", site.jobs),
         ("slot", site.slots),
         ("report", site.reports),
+        ("measure", site.measures),
+        ("dimension", site.dimensions),
     ):
         for item in trial.own(registry):
             if not re.fullmatch(rf"{name}\.{WORD}", item.name):
