@@ -13,6 +13,7 @@ from rapport_service import (
     CarePlan,
     CareStep,
     Escalation,
+    Holiday,
     Hours,
     Macro,
     Question,
@@ -172,6 +173,7 @@ def test_every_kind_of_configuration_there_is_goes_to_another_site_by_export(sho
     plan = shop.add(CarePlan, name="New customers", filter='tags has "new"')
     shop.add(CareStep, care_plan_id=plan.id, title="Welcome", after_days=3)
     hours = shop.add(Hours, name="Office", zone="Europe/Paris")
+    shop.add(Holiday, hours_id=hours.id, day="2026-07-14", name="Bastille Day")
     sla = shop.add(Sla, name="Gold", filter='customer.tags has "vip"', hours_id=hours.id)
     shop.add(Target, sla_id=sla.id, priority="urgent", first_response=60)
     shop.add(Escalation, sla_id=sla.id, raise_priority=True)
@@ -204,7 +206,7 @@ def test_every_plugin_s_configuration_has_an_example_in_these_tests(shop):
             "custom_entity", "custom_field", "email.template", "frequency_cap", "layout", "marketing.strategy",
             "pipeline", "purpose",
             "quiet_hours", "retention_rule", "role", "sales.assignment_rule", "sales.score_rule", "sales.territory",
-            "service.care_plan", "service.care_step", "service.escalation", "service.hours",
+            "service.care_plan", "service.care_step", "service.escalation", "service.holiday", "service.hours",
             "service.macro", "service.question", "service.queue", "service.sla", "service.survey", "service.target",
             "setting", "stage", "term", "view", "workflow",
         }  # fmt: skip
