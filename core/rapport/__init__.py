@@ -4,6 +4,7 @@ from uuid import UUID
 
 from rapport.access import Actor, Membership, Team, User, system
 from rapport.access.service import create_user
+from rapport.amounts import known_currency, not_negative
 from rapport.config import Config, load_config
 from rapport.contributions import (
     Action,
@@ -189,12 +190,14 @@ __all__ = [
     "gettext",
     "hook",
     "hookimpl",
+    "known_currency",
     "load_config",
     "message_status",
     "move",
     "moves_of",
     "next_run",
     "ngettext",
+    "not_negative",
     "open_file",
     "receive",
     "ref",

@@ -7,11 +7,25 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from uuid import UUID
 
-from rapport_products import CURRENCY_HELP, Product, find_price, known_currency, not_negative, tidy_currency
+from rapport_products import CURRENCY_HELP, Product, find_price, tidy_currency
 from sqlalchemy import Index, func, inspect, select
 from sqlalchemy.orm import Mapped, Session
 
-from rapport import Choice, Customer, Entity, Owned, Problem, Stage, Staged, field, ref, setting_of, utcnow
+from rapport import (
+    Choice,
+    Customer,
+    Entity,
+    Owned,
+    Problem,
+    Stage,
+    Staged,
+    field,
+    known_currency,
+    not_negative,
+    ref,
+    setting_of,
+    utcnow,
+)
 from rapport import gettext as _
 from rapport_sales import rating
 
