@@ -88,6 +88,7 @@ from rapport.interactions.receiving import receive
 from rapport.interactions.sending import Draft, message_status, send, send_many
 from rapport.jobs import JobContext, enqueue_job
 from rapport.mail import send_mail
+from rapport.query.lengths import days_between, hours_between, hours_of
 from rapport.records import Logged, Reader, Unit
 from rapport.schedules import next_run
 from rapport.settings import setting_of
@@ -183,6 +184,7 @@ __all__ = [
     "ask_gate",
     "column_of",
     "create_user",
+    "days_between",
     "enqueue_job",
     "field",
     "file_of",
@@ -190,6 +192,8 @@ __all__ = [
     "gettext",
     "hook",
     "hookimpl",
+    "hours_between",
+    "hours_of",
     "known_currency",
     "load_config",
     "message_status",

@@ -225,9 +225,10 @@ class Measure:
     value: str | Callable[[Any], Any] = ""
     """The field it is made of, or a function that makes an SQL expression of the entity's class."""
     at: str = "created_at"
-    """The field with the day or moment it happened: a date or an instant."""
+    """The field with the day or moment it happened: a date or an instant, or one of the record that a reference leads
+    to (`order.ordered_on` of an order's lines)."""
     filter: str = ""
-    """Which records count, in the filter language; empty: all that are not archived."""
+    """Which records count, in the filter language; empty: all. Those that are archived never do."""
     over: tuple[str, str] | None = None
     """For a ratio: the measure above the line and the one below, by name."""
     kind: str = "integer"
@@ -256,7 +257,8 @@ class Dimension:
     """The field: a choice, a text, a flag, a reference or a stage, or one part of an address (`address.country`).
     `id` stands for the record itself."""
     via: str = ""
-    """The reference of the measure's own record that leads there, where it has more than one."""
+    """The reference that leads there, where there is more than one way. Without it the shortest way is taken; of
+    several as short, the one by references named after what they point at (`customer_id` before `contact_id`)."""
     help: str = ""
 
 

@@ -17,7 +17,7 @@ FLOORS = (
     ("rapport.contributions", "rapport.registry", "rapport.hookspecs", "rapport.i18n"),
     ("rapport.hooks", "rapport.plugins", "rapport.db"),
     ("rapport.entities", "rapport.query", "rapport.outbound"),
-    ("rapport.access", "rapport.amounts", "rapport.settings"),
+    ("rapport.access", "rapport.amounts", "rapport.figures", "rapport.settings"),
     ("rapport.records",),
     (
         "rapport.events",
