@@ -15,6 +15,7 @@ READ = {"manager": "read export train", "member": "read", "viewer": "read"}
 KIND_CHOICES = [
     Choice("rfm", "Recency, frequency, money", "azure"),
     Choice("lifetime", "Lifetime value", "teal"),
+    Choice("retention", "Retention", "lime"),
     Choice("churn", "Churn", "orange"),
     Choice("next_product", "Next product", "indigo"),
     Choice("lead_score", "Lead score", "purple"),

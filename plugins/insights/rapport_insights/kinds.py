@@ -108,6 +108,17 @@ KINDS: tuple[Kind, ...] = (
         "chart-bubble", "rapport_insights.rfm:train", "rapport_insights.rfm:score",
         fields=("rfm_segment", "rfm_recency", "rfm_frequency", "rfm_money", "last_purchase_on", "purchases", "spent"),
     ),
+    Kind(
+        "lifetime", N_("Lifetime value"),
+        N_("How likely customers are to buy again, how often in the time ahead, and what that is worth today."),
+        "coins", "rapport_insights.lifetime:train", "rapport_insights.lifetime:score",
+        fields=("alive_chance", "expected_purchases", "lifetime_value"),
+    ),
+    Kind(
+        "retention", N_("Retention"),
+        N_("How many of the customers of each month are still buying, and how soon they come back."),
+        "chart-grid-dots", "rapport_insights.survival:train",
+    ),
 )  # fmt: skip
 
 

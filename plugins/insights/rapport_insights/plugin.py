@@ -29,6 +29,14 @@ def register_schedules() -> list[Schedule]:
 @hookimpl
 def register_settings() -> list[Setting]:
     return [
+        Setting("insights.purchases", "Purchases are",
+                help="A measure of amounts by its name, such as sales.order_amount. Left empty: orders, or where there "
+                     "are none opportunities won."),
+        Setting("insights.months", "Values go so many months ahead", "integer", 12),
+        Setting("insights.margin", "Margin of purchases, in %", "integer", 100,
+                help="What is left of a purchase for expected values. 100 shows what customers will spend."),
+        Setting("insights.discount", "Discount a year, in %", "integer", 10,
+                help="By so much less is counted what comes in a year."),
         Setting("insights.train_days", "Train models anew after days", "integer", 30,
                 help="Between, customers get their scores anew every night. 0: only when somebody asks for it."),
     ]  # fmt: skip

@@ -8,12 +8,19 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from rapport import Invalid, JobContext
+from sqlalchemy import Date, cast, func, literal, select
+
+from rapport import Invalid, JobContext, Measure, Reader, Site, system, utcnow
 from rapport import gettext as _
+from rapport.records.session import ScopedSession
 
 Row = tuple[Any, dt.date, Decimal]
 """Customer, day, amount."""
+ACTOR = system("insights")
+USUAL = ("sales.order_amount", "sales.won_amount")
+"""What purchases are unless the settings say otherwise: the first of these that has any."""
 RETURNED, UNMATCHED = "returned", "returned_before"
 
 
@@ -84,6 +91,89 @@ def purchases_from(
     return Purchases(tuple(kept), last, currency, {**told, **(left_out or {})})
 
 
+# Of the site ---------------------------------------------------------------------------------------------------------
+
+
 def read_purchases(context: JobContext) -> Purchases:
     """The purchases of the site, by the setting `insights.purchases`. Invalid, in plain words, where there are none."""
-    raise Invalid(_("Nothing on this site tells of purchases."))
+    from rapport_warehouse import refresh
+
+    site = context.site
+    measures = chosen(site)
+    refresh(site, tell=lambda what: context.progress(0, 0, _("Reading")))
+    for measure in measures:
+        found = read_measure(site, measure)
+        if found.rows:
+            return found
+    names = ", ".join(_(measure.title) for measure in measures)
+    raise Invalid(_("There are no purchases yet: nothing is found under “%(names)s”.", names=names))
+
+
+def chosen(site: Site) -> list[Measure]:
+    """The measures that may tell of purchases; the first that has any counts."""
+    named = str(site.settings.get("insights.purchases") or "").strip()
+    found = [site.measures[name] for name in ([named] if named else USUAL) if name in site.measures]
+    if named and not found:
+        raise Invalid(_("The setting “Purchases are” names “%(name)s”, and there is no such measure.", name=named))
+    if not found:
+        raise Invalid(_("Nothing on this site tells of purchases. Switch the module sales on, or name a measure of "
+                        "amounts in the setting “Purchases are”."))  # fmt: skip
+    for measure in found:
+        if measure.kind != "money" or measure.how != "sum" or _customer_of(site, measure) is None:
+            raise Invalid(_("“%(title)s” tells no amounts of customers: purchases cannot be read from it.",
+                            title=_(measure.title)))  # fmt: skip
+    return found
+
+
+def _customer_of(site: Site, measure: Measure) -> str | None:
+    """The field of the measure's records that says whose purchase it is."""
+    fields = site.meta_named(measure.of).references
+    names = [field.name for field in fields if field.target == "customer"]
+    return "customer_id" if "customer_id" in names else names[0] if names else None
+
+
+def read_measure(site: Site, measure: Measure) -> Purchases:
+    """What a measure tells of purchases, read from the warehouse, in the currency of the business."""
+    from rapport_warehouse import as_of, warehouse
+
+    entity: Any = site.entities[measure.of]
+    zone, currency = str(site.settings.get("core.zone") or "UTC"), str(site.settings.get("core.currency"))
+    value = measure.value(entity) if callable(measure.value) else getattr(entity, measure.value)
+    customer, at = getattr(entity, str(_customer_of(site, measure))), getattr(entity, measure.at)
+    is_instant = site.meta(entity).fields[measure.at].kind == "instant"
+    day = cast(func.timezone(zone, at), Date) if is_instant else at
+    coin = getattr(entity, measure.currency) if measure.currency else literal(currency)
+    known = as_of(site)
+    until = (known or utcnow()).astimezone(ZoneInfo(zone)).date()
+    rows: list[Row] = []
+    left_out = {"no_customer": 0, "no_day": 0, "other_currency": 0, "to_come": 0}
+    with warehouse(site) as connection, ScopedSession(connection, ACTOR, site.entities) as session:
+        reader = Reader(site, ACTOR, session)
+        statement = (
+            select(customer, day, coin, func.sum(value), func.count())
+            .where(*reader.conditions(entity, filter=measure.filter or None), value.is_not(None))
+            .group_by(customer, day, coin)
+        )
+        for whose, on, code, amount, many in session.execute(statement):
+            if whose is None:
+                left_out["no_customer"] += many
+            elif on is None:
+                left_out["no_day"] += many
+            elif code != currency:
+                left_out["other_currency"] += many
+            elif on > until:
+                left_out["to_come"] += many
+            else:
+                rows.append((whose, on, amount))
+    return purchases_from(rows, until, currency, left_out)
+
+
+def said_of_left_out(left_out: Mapping[str, int]) -> list[tuple[str, int]]:
+    """What was not counted as it came, in words, each with how many."""
+    words = {
+        "no_customer": _("Without a customer"), "no_day": _("Without a day"), "to_come": _("On a day to come"),
+        "other_currency": _("In another currency"),
+        RETURNED: _("Days on which as much came back as was bought, or more: taken off the purchases before"),
+        UNMATCHED: _("Days on which something came back of which no purchase is known"),
+    }  # fmt: skip
+    return [(words[name], many) for name, many in left_out.items() if many and name in words]
