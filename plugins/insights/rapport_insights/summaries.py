@@ -44,11 +44,9 @@ def summaries(purchases: Purchases) -> Summaries:
         again = sum(float(amount) for _day, amount in days[1:])
         found.append((len(days) - 1, first, last, again, again + float(days[0][1])))
     table = np.array(found, dtype=float).reshape(len(found), 5)
-    x, first, last, again, spent = table.T
+    x, begun, ended, later, spent = table.T
     until = float(purchases.until.toordinal())
-    return Summaries(
-        customers, x, (last - first) / WEEK, (until - first) / WEEK, again / np.maximum(x, 1), spent
-    )  # fmt: skip
+    return Summaries(customers, x, (ended - begun) / WEEK, (until - begun) / WEEK, later / np.maximum(x, 1), spent)
 
 
 def counts_within(purchases: Purchases, since: dt.date, customers: list[Any]) -> tuple[Array, Array]:
