@@ -1,6 +1,36 @@
 """Warehouse: every figure of the business, by whatever tells it apart, from a copy made for counting."""
 
+from rapport_warehouse.cube import answer
 from rapport_warehouse.generations import NotFilled
+from rapport_warehouse.question import (
+    HIDDEN,
+    REST,
+    Answer,
+    Cell,
+    DimensionInfo,
+    Heading,
+    MeasureInfo,
+    Member,
+    Offer,
+    Question,
+)
 from rapport_warehouse.store import Refreshed, as_of, refresh, warehouse
 
-__all__ = ["NotFilled", "Refreshed", "as_of", "refresh", "warehouse"]
+__all__ = [
+    "HIDDEN",
+    "REST",
+    "Answer",
+    "Cell",
+    "DimensionInfo",
+    "Heading",
+    "MeasureInfo",
+    "Member",
+    "NotFilled",
+    "Offer",
+    "Question",
+    "Refreshed",
+    "answer",
+    "as_of",
+    "refresh",
+    "warehouse",
+]
