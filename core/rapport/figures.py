@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from rapport.contributions import Dimension, Measure
 from rapport.entities.base import EntityMeta
@@ -25,6 +26,9 @@ MAX_HOPS = 3
 NUMBERS = {"integer", "decimal", "money"}
 TOLD_APART = {"choice", "text", "flag", "reference", "email", "phone", "url"}
 """Kinds of fields that a dimension may have."""
+
+_WAYS: WeakKeyDictionary[Site, dict[tuple[str, str, str], tuple[Field, ...] | None]] = WeakKeyDictionary()
+"""What was found before: the records of a site stay as they are for as long as it is the same one."""
 
 
 def field_at(site: Site, entity: str, path: str) -> tuple[tuple[Field, ...], Field, str] | None:
@@ -53,6 +57,13 @@ def way_to(site: Site, start: str, target: str, via: str = "") -> tuple[Field, .
     The shortest way is taken; of several as short, the one by references that are named after what they point at.
     With `via`, the way leads over a reference of that name, unless it starts where it ends.
     """
+    known = _WAYS.setdefault(site, {})
+    if (start, target, via) not in known:
+        known[start, target, via] = _way_to(site, start, target, via)
+    return known[start, target, via]
+
+
+def _way_to(site: Site, start: str, target: str, via: str) -> tuple[Field, ...] | None:
     if start == target:
         return ()
     ways: list[tuple[Field, ...]] = [()]

@@ -1,7 +1,9 @@
 """Warehouse: every figure of the business, by whatever tells it apart, from a copy made for counting."""
 
 from rapport_warehouse.cube import answer
+from rapport_warehouse.drilling import Drill, Drilled, drill
 from rapport_warehouse.generations import NotFilled
+from rapport_warehouse.offer import members, offered
 from rapport_warehouse.question import (
     HIDDEN,
     REST,
@@ -22,6 +24,8 @@ __all__ = [
     "Answer",
     "Cell",
     "DimensionInfo",
+    "Drill",
+    "Drilled",
     "Heading",
     "MeasureInfo",
     "Member",
@@ -31,6 +35,9 @@ __all__ = [
     "Refreshed",
     "answer",
     "as_of",
+    "drill",
+    "members",
+    "offered",
     "refresh",
     "warehouse",
 ]

@@ -271,13 +271,13 @@ class Working:
 
     def answer(self) -> Answer:
         """Ask, and put what comes into rows and columns."""
-        if self.question.top and (shown := self._first()) is not None:
+        if self.question.top and (shown := self.first()) is not None:
             self.shown = shown
         now = self.gather(self.since, self.until)
         before = self.gather(*self.earlier) if self.earlier is not None else None
         return Table(self, now, before).answer()
 
-    def _first(self) -> list[str] | None:
+    def first(self) -> list[str] | None:
         """The keys of the first rows, by the order that was asked for; None where there are no others."""
         axis = self.rows[0]
         ranked = Working(

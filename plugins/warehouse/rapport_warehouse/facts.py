@@ -88,6 +88,11 @@ class Facts:
     # What is asked ---------------------------------------------------------------------------------------------------
 
     @property
+    def at(self) -> Any:
+        """The day or moment it happened, as it is kept."""
+        return self._at()
+
+    @property
     def moment(self) -> Any:
         """When it happened, as clocks show it where the one who asks is."""
         return self._at() if self.dated else func.timezone(self.asking.zone, self._at())
@@ -116,10 +121,6 @@ class Facts:
         return lambda: or_(
             false(), *(and_(node.link().is_not(None), node.made.c.id.is_(None)) for node in nodes)
         )  # fmt: skip
-
-    def hides(self, axis: Axis) -> bool:
-        """Whether some members of a dimension may be out of reach."""
-        return bool(axis.way(self.site, self.entity.meta.name))
 
     def condition(self, measure: Measure) -> Any:
         """Which records a measure counts."""
