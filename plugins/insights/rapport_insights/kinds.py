@@ -15,6 +15,7 @@ from uuid import UUID
 
 from rapport import N_, Extension, JobContext, Site, utcnow
 from rapport_insights.entities import Score
+from rapport_insights.outlook import Outlook
 
 if TYPE_CHECKING:
     from rapport_insights.purchases import Purchases
@@ -118,6 +119,17 @@ KINDS: tuple[Kind, ...] = (
         "retention", N_("Retention"),
         N_("How many of the customers of each month are still buying, and how soon they come back."),
         "chart-grid-dots", "rapport_insights.survival:train",
+    ),
+    Kind(
+        "churn", N_("Churn"), N_("Who is likely to leave, and why: the chance in %, learned from those who have left."),
+        "door-exit", "rapport_insights.churn:train", "rapport_insights.churn:score", "rapport_insights.churn:drift",
+        into=Outlook, fields=("churn", "churn_reasons"),
+    ),
+    Kind(
+        "next_product", N_("Next product"),
+        N_("What customers may buy next: what those bought who bought the same, and they have not yet."),
+        "shopping-bag-plus", "rapport_insights.nextproduct:train", "rapport_insights.nextproduct:score",
+        into=Outlook, fields=("next_product", "next_products"),
     ),
 )  # fmt: skip
 

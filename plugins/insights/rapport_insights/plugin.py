@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from rapport import Action, Entity, Job, Schedule, Setting, hookimpl
-from rapport_insights import training
+from rapport import Action, Entity, Job, ListFilter, Panel, Schedule, Setting, hookimpl
+from rapport_insights import outlook_panels, training
 from rapport_insights.entities import Model, Score
+from rapport_insights.outlook import Forecast, Outlook
 
 
 @hookimpl
 def register_entities() -> list[type[Entity]]:
-    return [Model, Score]
+    return [Model, Score, Outlook, Forecast]
 
 
 @hookimpl
@@ -39,9 +40,36 @@ def register_settings() -> list[Setting]:
                 help="By so much less is counted what comes in a year."),
         Setting("insights.train_days", "Train models anew after days", "integer", 30,
                 help="Between, customers get their scores anew every night. 0: only when somebody asks for it."),
+        Setting("insights.churn_by", "A customer has left when", default="purchases", choices=("purchases", "field"),
+                help="Purchases: nothing is bought within the days below. Field: the field below says so."),
+        Setting("insights.churn_days", "Days without a purchase", "integer", 90,
+                help="Who buys nothing within so many days counts as one who has left."),
+        Setting("insights.churn_field", "Field that says who has left",
+                help="As the API names it, such as x_cancelled: a choice, a text or a flag."),
+        Setting("insights.churn_left", "Its values for those who have left",
+                help="With commas between them. A flag needs none: yes means that they have left."),
+        Setting("insights.churn_without", "Fields that churn is not learned from",
+                help="Such as are filled in when somebody leaves, by name, with commas between them."),
+        Setting("insights.suggest_again", "Suggest products again", "flag", False,
+                help="Also what a customer has bought already, for goods that are used up."),
+        Setting("insights.keeper", "E-mail of who looks after models",
+                help="They get a task when a model no longer suits. Empty: the first administrator."),
     ]  # fmt: skip
 
 
 @hookimpl
 def register_actions() -> list[Action]:
     return training.model_actions()
+
+
+@hookimpl
+def register_panels() -> list[Panel]:
+    return outlook_panels.panels()
+
+
+@hookimpl
+def register_list_filters() -> list[ListFilter]:
+    return [
+        ListFilter("customer", "leaving", "Likely to leave", "insights_churn >= 50"),
+        ListFilter("customer", "suggested", "With a suggestion", "insights_next_product is not empty"),
+    ]

@@ -1,0 +1,67 @@
+"""What is expected, on pages: of a customer beside their record, and how far a model can be relied upon on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import exp
+from typing import Any
+
+from sqlalchemy import select
+
+from rapport import Panel, Reader
+from rapport_insights.entities import Model
+from rapport_insights.facts import reasons_in_words
+
+Facts = Mapping[str, Any]
+STRONGEST = 12
+
+
+def panels() -> list[Panel]:
+    """What insights shows of churn, of suggestions and of forecasts."""
+    return [
+        Panel("customer.side", "Outlook", "insights/outlook.html", outlook_facts, icon="crystal-ball", order=25),
+        Panel("insights.model.main", "How far to rely on it", "insights/churn_model.html", churn_model_facts,
+              "insights.model.read", "chart-dots", 20),
+    ]  # fmt: skip
+
+
+def outlook_facts(reader: Reader, record: Any) -> Facts:
+    """How likely a customer leaves and why, and what they may buy next and why."""
+    kept = record.insights_churn, record.insights_next_products
+    if not any(each is not None for each in kept):
+        return {"churn": None, "reasons": (), "products": ()}
+    model = reader.session.scalars(_churn_in_use(reader)).first() if record.insights_churn is not None else None
+    reasons = record.insights_churn_reasons or ()
+    return {
+        "churn": record.insights_churn,
+        "reasons": reasons_in_words(reader.site, model.parameters, reasons) if model is not None else (),
+        "products": [
+            {"id": id_, "name": name, "beside": beside, "both": both, "of": of}
+            for id_, name, beside, both, of in record.insights_next_products or ()
+        ],
+        "links": reader.actor.may("products.product.read"),
+    }  # fmt: skip
+
+
+def churn_model_facts(reader: Reader, record: Any) -> Facts:
+    """Foretold and come true in ten groups, and what speaks most for and against leaving."""
+    if record.kind != "churn" or not record.parameters.get("chances"):
+        return {"groups": ()}
+    kept = record.parameters["chances"]
+    weights, at, strongest = kept["weights"], 0, []
+    for feature in kept["features"] if weights else ():
+        for bucket, share in zip(feature["buckets"], feature["shares"], strict=True):
+            if share >= 0.01:
+                strongest.append((feature["name"], bucket, weights[at] * kept["straight"][1]))
+            at += 1
+    strongest.sort(key=lambda each: -abs(each[2]))
+    most = [(name, bucket, exp(weight)) for name, bucket, weight in strongest[:STRONGEST]]
+    return {
+        "groups": [{"told": told, "true": true, "count": many} for told, true, many in record.parameters["calibration"]],
+        "strongest": reasons_in_words(reader.site, record.parameters, most), "trees": bool(kept["trees"]),
+        "drift": record.drift,
+    }  # fmt: skip
+
+
+def _churn_in_use(reader: Reader) -> Any:
+    return select(Model).where(Model.kind == "churn", Model.state == "current").order_by(Model.number.desc()).limit(1)
