@@ -191,7 +191,7 @@ def try_out(
     learned: dict[str, Chances] = {}
     folds: dict[str, float] = {}
     for at, (kind, learn) in enumerate((("logistic", _logistic), ("boosted", _boosted))):
-        unseen = _unseen(learn, features, matrix, y, lambda step, at=at: tell(at * (FOLDS + 1) + step))
+        unseen = _unseen(learn, features, matrix, y, _further(tell, at * (FOLDS + 1)))
         straight = _straightened(unseen, y)
         learned[kind] = replace(learn(features, matrix, y), straight=straight)
         folds[kind] = _log_loss(_chance(straight[0] + straight[1] * unseen), y)
@@ -281,6 +281,10 @@ def _unseen(learn: Any, features: tuple[Feature, ...], matrix: Floats, y: Floats
         tell(step)
         raw[left] = learn(features, matrix[seen], y[seen])._logits(matrix[left])
     return raw
+
+
+def _further(tell: Tell, done: int) -> Tell:
+    return lambda step: tell(done + step)
 
 
 def _straightened(raw: Floats, y: Floats) -> tuple[float, float]:

@@ -115,7 +115,7 @@ def drift(work: Work, parameters: Mapping[str, Any]) -> Decimal | None:
 
 
 def _by_field(work: Work) -> bool:
-    return work.site.settings.get("insights.churn_by") == "field"
+    return bool(work.site.settings.get("insights.churn_by") == "field")
 
 
 def _days(work: Work) -> int:
@@ -166,7 +166,9 @@ def _by_purchases(work: Work, on: dt.date, days: int) -> Rows:
             work.tell(len(of_fields), 0, _("Reading"))
     ids = sorted(of_fields)
     names = sorted({name for facts in asked.values() for name in facts} | {n for row in measured.values() for n in row})
-    values = [{**dict.fromkeys(names), **of_fields[who], **asked[who], **measured.get(who, {})} for who in ids]
+    values: list[Values] = [
+        {**dict.fromkeys(names), **of_fields[who], **asked[who], **measured.get(who, {})} for who in ids
+    ]
     return Rows(ids, values, [int(bool(days) and who not in again) for who in ids], [*fields, *names])
 
 

@@ -57,7 +57,7 @@ def churn_model_facts(reader: Reader, record: Any) -> Facts:
     strongest.sort(key=lambda each: -abs(each[2]))
     most = [(name, bucket, exp(weight)) for name, bucket, weight in strongest[:STRONGEST]]
     return {
-        "groups": [{"told": told, "true": true, "count": many} for told, true, many in record.parameters["calibration"]],
+        "groups": [{"told": told, "true": true, "count": num} for told, true, num in record.parameters["calibration"]],
         "strongest": reasons_in_words(reader.site, record.parameters, most), "trees": bool(kept["trees"]),
         "drift": record.drift,
     }  # fmt: skip

@@ -66,7 +66,7 @@ class Forecast:
 
 def forecast(values: Sequence[float], season: int, horizon: int, *, counts: bool = False,
              tell: Tell = lambda done, total: None) -> Forecast:  # fmt: skip
-    """What comes after `values`: `horizon` figures. `counts`: they are never below 0, and vary more where they are many.
+    """What comes after `values`: `horizon` figures. `counts`: they are never below 0, and vary more where many.
 
     ValueError when there is too little to judge by.
     """
