@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-
-from rapport import Site, Task, User
+from rapport import Reader, Site, Task, User
 from rapport import gettext as _
-from rapport.access import UserRole
 from rapport_insights.entities import Model
 from rapport_insights.scores import ACTOR
 
@@ -17,17 +14,22 @@ def tell_keeper(site: Site, model: Model, note: str) -> bool:
     The keeper is the person whose e-mail address the setting `insights.keeper` has, else the first administrator.
     """
     with site.write(ACTOR) as unit:
-        open_ = unit.reader.all(
-            Task, Task.about_id == model.id, Task.done_at.is_(None), Task.archived_at.is_(None), limit=1
-        )
-        admins = select(UserRole.user_id).where(UserRole.role == "admin")
-        address = str(site.settings.get("insights.keeper") or "").strip().lower()
-        who = User.email == address if address else User.id.in_(admins)
-        found = unit.reader.all(User, who, User.archived_at.is_(None), order=User.id, limit=1)
-        if open_ or not found:
+        about = (Task.about_id == model.id, Task.done_at.is_(None), Task.archived_at.is_(None))
+        keeper = _keeper(unit.reader)
+        if keeper is None or unit.reader.all(Task, *about, limit=1):
             return False
         unit.create(Task, {
             "title": _("Look after the model “%(name)s”", name=model.name), "due_on": unit.reader.today(), "note": note,
-            "owner_id": found[0].id, "about_entity": Model.meta.name, "about_id": model.id,
+            "owner_id": keeper.id, "about_entity": Model.meta.name, "about_id": model.id,
         })  # fmt: skip
     return True
+
+
+def _keeper(reader: Reader) -> User | None:
+    address = str(reader.site.settings.get("insights.keeper") or "").strip().lower()
+    named = (User.email == address,) if address else ()
+    for user in reader.all(User, User.archived_at.is_(None), *named, order=User.id):
+        actor = reader.site.actor(user.id)
+        if address or (actor is not None and actor.is_admin):
+            return user
+    return None

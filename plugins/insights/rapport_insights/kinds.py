@@ -131,6 +131,15 @@ KINDS: tuple[Kind, ...] = (
         "shopping-bag-plus", "rapport_insights.nextproduct:train", "rapport_insights.nextproduct:score",
         into=Outlook, fields=("next_product", "next_products"),
     ),
+    Kind(
+        "sales_forecast", N_("Forecast of sales"),
+        N_("What will be sold in the weeks or months to come, at least and at most."),
+        "chart-line", "rapport_insights.forecasts:train_sales",
+    ),
+    Kind(
+        "call_forecast", N_("Forecast of calls"), N_("How many will call, by the hour of the week or by day."),
+        "phone-incoming", "rapport_insights.forecasts:train_calls",
+    ),
 )  # fmt: skip
 
 

@@ -11,9 +11,12 @@ from sqlalchemy import select
 from rapport import Panel, Reader
 from rapport_insights.entities import Model
 from rapport_insights.facts import reasons_in_words
+from rapport_insights.outlook import Forecast
 
 Facts = Mapping[str, Any]
 STRONGEST = 12
+KINDS = ("sales_forecast", "call_forecast")
+PRODUCT = "products.product"
 
 
 def panels() -> list[Panel]:
@@ -22,6 +25,8 @@ def panels() -> list[Panel]:
         Panel("customer.side", "Outlook", "insights/outlook.html", outlook_facts, icon="crystal-ball", order=25),
         Panel("insights.model.main", "How far to rely on it", "insights/churn_model.html", churn_model_facts,
               "insights.model.read", "chart-dots", 20),
+        Panel("insights.model.main", "What is to come", "insights/forecast.html", forecast_facts,
+              "insights.forecast.read", "chart-line", 15),
     ]  # fmt: skip
 
 
@@ -39,7 +44,7 @@ def outlook_facts(reader: Reader, record: Any) -> Facts:
             {"id": id_, "name": name, "beside": beside, "both": both, "of": of}
             for id_, name, beside, both, of in record.insights_next_products or ()
         ],
-        "links": reader.actor.may("products.product.read"),
+        "links": PRODUCT in reader.site.entities,
     }  # fmt: skip
 
 
@@ -60,6 +65,22 @@ def churn_model_facts(reader: Reader, record: Any) -> Facts:
         "groups": [{"told": told, "true": true, "count": num} for told, true, num in record.parameters["calibration"]],
         "strongest": reasons_in_words(reader.site, record.parameters, most), "trees": bool(kept["trees"]),
         "drift": record.drift,
+    }  # fmt: skip
+
+
+def forecast_facts(reader: Reader, record: Any) -> Facts:
+    """What is expected, period by period; of hours, a table of days and hours."""
+    if record.kind not in KINDS or record.state != "current":
+        return {"rows": ()}
+    rows = reader.all(Forecast, Forecast.kind == record.kind, order=(Forecast.starts_on, Forecast.hour))
+    by = record.parameters.get("by", "day")
+    days = sorted({row.starts_on for row in rows})
+    figures = {(row.starts_on, row.hour): row for row in rows}
+    busy = sorted({row.hour for row in rows if row.high > 0})
+    return {
+        "rows": rows, "by": by, "days": days, "currency": record.parameters.get("currency", ""),
+        "hours": [(hour, [figures.get((day, hour)) for day in days]) for hour in range(busy[0], busy[-1] + 1)]
+        if by == "hour" and busy else [],
     }  # fmt: skip
 
 

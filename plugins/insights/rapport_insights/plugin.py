@@ -52,6 +52,12 @@ def register_settings() -> list[Setting]:
                 help="Such as are filled in when somebody leaves, by name, with commas between them."),
         Setting("insights.suggest_again", "Suggest products again", "flag", False,
                 help="Also what a customer has bought already, for goods that are used up."),
+        Setting("insights.sales_forecast_of", "Measure of sales that is forecast", default="sales.order_amount",
+                help="By its name, such as sales.order_amount or sales.won_amount."),
+        Setting("insights.sales_forecast_by", "Sales are forecast by", default="week", choices=("week", "month")),
+        Setting("insights.call_forecast_of", "Measure of calls that is forecast", default="callcenter.calls_in",
+                help="By its name, such as callcenter.calls_in."),
+        Setting("insights.call_forecast_by", "Calls are forecast by", default="hour", choices=("hour", "day")),
         Setting("insights.keeper", "E-mail of who looks after models",
                 help="They get a task when a model no longer suits. Empty: the first administrator."),
     ]  # fmt: skip

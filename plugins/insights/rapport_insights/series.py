@@ -77,7 +77,7 @@ def forecast(values: Sequence[float], season: int, horizon: int, *, counts: bool
     if not origins:
         raise ValueError(f"{len(y)} figures are too few for {horizon} to come with a season of {season}.")
     positive = bool(y.min() > 0)
-    ways = [way for way in WAYS if ("season" not in way or origins[0] >= 2 * season) and
+    ways = [way for way in WAYS if ("season" not in way or origins[0] >= 2 * season > 2) and
             ("times" not in way or positive)]  # fmt: skip
     scale = _scale(y[: origins[0]], season)
     errors: dict[str, list[Floats]] = {way: [] for way in ways}
