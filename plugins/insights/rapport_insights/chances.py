@@ -28,6 +28,7 @@ CLEARLY = 0.99
 """Boosting is chosen when its log loss is less than this much of the plain way's."""
 TREES, DEPTH, RATE, PART = 80, 3, 0.1, 0.5
 SEED = 1
+AT_ONCE = 5000
 STEPS = 2 * FOLDS + 3
 Tell = Callable[[int], None]
 Tree = tuple[tuple[int, int, int, float], ...]
@@ -65,10 +66,17 @@ class Chances:
 
     def of_rows(self, rows: Sequence[Values]) -> Floats:
         """How likely it is for each row, between 0 and 1."""
-        return _chance(self._logits(matrix_of(self.features, rows)))
+        import numpy as np
+
+        parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
+        return np.concatenate([np.zeros(0), *(_chance(self._logits(matrix_of(self.features, part))) for part in parts)])
 
     def reasons(self, rows: Sequence[Values], most: int = 4, least: float = 0.1) -> list[list[Reason]]:
         """For each row, the facts that move its chance most, beside what customers have in general."""
+        parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
+        return [told for part in parts for told in self._reasons(part, most, least)]
+
+    def _reasons(self, rows: Sequence[Values], most: int, least: float) -> list[list[Reason]]:
         import numpy as np
 
         matrix = matrix_of(self.features, rows)

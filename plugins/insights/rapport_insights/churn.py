@@ -8,6 +8,7 @@ after it, and the model is judged on a later day than the one it learned from.
 from __future__ import annotations
 
 import datetime as dt
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,6 +26,8 @@ from rapport_insights.measured import windows
 
 FEWEST = 50
 """Of either outcome, to learn from; a fifth of that is held out at least."""
+MOST = 20_000
+"""Of more customers, so many are learned from."""
 ACTIVE_DAYS = 365
 """Who bought within so many days before is asked about; the others are gone already."""
 FORETOLD = "foretold"
@@ -62,6 +65,10 @@ def train(work: Work) -> Trained:
         how = _("It learned from a day %(before)s days ago and was held against one %(days)s days ago.",
                 before=2 * days, days=days)  # fmt: skip
     _enough(outcomes, held)
+    if len(rows) > MOST:
+        work.tell(0, 0, _("Learning"))
+        chosen = sorted(random.Random(1).sample(range(len(rows)), MOST))  # noqa: S311 - a sample, no secret
+        rows, outcomes = [rows[at] for at in chosen], [outcomes[at] for at in chosen]
     trial = try_out(rows, outcomes, held_rows, held, names, lambda step: work.tell(step, STEPS, _("Learning")))
     foretold = feature_of(FORETOLD, [float(each) for each in trial.chances.of_rows(rows)])
     return Trained(

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, select
+from sqlalchemy import and_, case, func, literal, select
 
 from rapport import Invalid, Measure, Problem, Reader, Site
 from rapport import gettext as _
-from rapport.query.filter import parse
-from rapport.query.sql import compile_filter
+from rapport.records.session import ScopedSession
 from rapport_insights.kinds import Work
+from rapport_insights.scores import ACTOR
 
 WINDOWS = (90, 365)
 CUSTOMER = "customer_id"
+
+
+@contextmanager
+def counting(work: Work) -> Iterator[Reader]:
+    """A reader of the warehouse, which knows all that was committed up to now."""
+    from rapport_warehouse import refresh, warehouse
+
+    refresh(work.site, tell=lambda what: work.tell(0, 0, _("Reading")))
+    with warehouse(work.site) as connection, ScopedSession(connection, ACTOR, work.site.entities) as session:
+        yield Reader(work.site, ACTOR, session)
 
 
 def windows(work: Work, on: dt.date) -> dict[Any, dict[str, float]]:
@@ -26,7 +37,7 @@ def windows(work: Work, on: dt.date) -> dict[Any, dict[str, float]]:
     that may have come about after the day.
     """
     found: dict[Any, dict[str, float]] = {}
-    with work.site.read(work.context.actor) as reader:
+    with counting(work) as reader:
         for measure in work.site.measures:
             if _tells_customers_apart(work.site, measure):
                 for who, *figures in reader.session.execute(_by_customer(reader, measure, on)):
@@ -52,8 +63,9 @@ def moments(work: Work, name: str) -> tuple[list[tuple[dt.date, int, float]], st
     at, value = getattr(entity, measure.at), _value(entity, measure)
     money = getattr(entity, measure.currency) if measure.currency else literal("")
     zone = ZoneInfo(str(site.settings.get("core.zone") or "UTC"))
-    with site.read(work.context.actor) as reader:
-        rows = reader.session.execute(select(at, value, money).where(*_counted(reader, entity, measure))).all()
+    with counting(work) as reader:
+        counted = reader.conditions(entity, filter=measure.filter or None)
+        rows = reader.session.execute(select(at, value, money).where(*counted, at.is_not(None))).all()
     currencies = [row[2] or "" for row in rows]
     most = max(set(currencies), key=currencies.count, default="")
     found = []
@@ -86,7 +98,7 @@ def _by_customer(reader: Reader, measure: Measure, on: dt.date) -> Any:
         figures.append(func.sum(case((and_(at >= start, at < end), value), else_=0)))
     return (
         select(entity.customer_id, *figures)
-        .where(*_counted(reader, entity, measure), entity.customer_id.is_not(None), at < end)
+        .where(*reader.conditions(entity), entity.customer_id.is_not(None), at < end)
         .group_by(entity.customer_id)
     )
 
@@ -102,8 +114,3 @@ def _value(entity: Any, measure: Measure) -> Any:
     if measure.how == "count":
         return literal(1)
     return getattr(entity, measure.value) if isinstance(measure.value, str) else measure.value(entity)
-
-
-def _counted(reader: Reader, entity: Any, measure: Measure) -> Sequence[ColumnElement[bool]]:
-    filtered = [compile_filter(parse(measure.filter), entity, reader.context)] if measure.filter else []
-    return [entity.archived_at.is_(None), getattr(entity, measure.at).is_not(None), *filtered]

@@ -12,6 +12,7 @@ from rapport import Invalid, Problem
 from rapport import gettext as _
 from rapport_insights.basket import Baskets, try_out
 from rapport_insights.kinds import Scores, Trained, Work
+from rapport_insights.measured import counting
 
 LINE, ORDER, PRODUCT = "sales.order_line", "sales.order", "products.product"
 SOLD = ("placed", "fulfilled")
@@ -75,7 +76,7 @@ def _rows(work: Work) -> list[tuple[UUID, UUID, Any]]:
         .where(order.status.in_(SOLD), order.archived_at.is_(None), line.archived_at.is_(None),
                line.product_id.is_not(None), order.ordered_on.is_not(None), line.quantity > 0)
     )  # fmt: skip
-    with work.site.read(work.context.actor) as reader:
+    with counting(work) as reader:
         rows = [(row[0], row[1], row[2]) for row in reader.session.execute(bought)]
     if not rows:
         raise Invalid(Problem(None, _("Nobody has ordered a product yet.")))
@@ -89,7 +90,7 @@ def _on_sale(work: Work) -> dict[UUID, str]:
 
 def _names(work: Work, *where: Any) -> dict[UUID, str]:
     product = _entity(work, PRODUCT)
-    with work.site.read(work.context.actor) as reader:
+    with counting(work) as reader:
         return {row[0]: row[1] for row in reader.session.execute(select(product.id, product.name).where(*where))}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import os
 import random
 from pathlib import Path
@@ -15,7 +16,7 @@ from rapport_insights.drift import drifted, stability
 from rapport_insights.features import feature_of
 from rapport_insights.training import SCORE, TRAIN, ask
 
-from rapport import Customer, Task
+from rapport import Customer, Interaction, Task, utcnow
 from rapport.builtin.exchange import imports
 from rapport.fit import CustomField
 
@@ -110,6 +111,32 @@ def test_churn_is_learned_by_a_field_explained_and_watched(make_app: Any):
         assert task.title == f"Look after the model “{model.name}”"
         assert "What changed most: Plan" in task.note
         assert "Customers have changed since" in app.browser().get(f"/insights.model/{model.id}").get_data(as_text=True)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # it is read from the warehouse
+def test_churn_by_purchases_knows_nothing_of_the_days_it_foretells(shop: Any):
+    people = shop.usual(400, days=900)
+    chance = random.Random(8)
+    with shop.app.site.write(shop.app.admin) as unit:
+        unit.insert_many([
+            unit.build(Interaction, {"kind": "call", "direction": "in", "customer_id": each.id, "subject": "Question",
+                                     "at": utcnow() - dt.timedelta(days=chance.randrange(1, 500))})[0]
+            for each in people for _call in range(chance.randrange(4))
+        ])  # fmt: skip
+    shop.train("churn")
+    (model,) = shop.all(Model, Model.kind == "churn")
+    assert model.state == "current", model.note
+    assert "It learned from a day 180 days ago and was held against one 90 days ago." in model.note
+    assert model.errors["AUC"]["model"] > 0.75
+    assert model.errors["Brier"]["model"] < model.errors["Brier"]["baseline"]
+    learned = {feature["name"] for feature in model.parameters["chances"]["features"]}
+    assert {"purchases.last", "purchases.days_365", "core.interactions@365"} <= learned
+    assert model.scored < len(people)  # who bought nothing for a year is gone already
+    likely = shop.found("insights_churn >= 50")
+    assert 0 < len(likely) < model.scored
+    customer = next(each for each in people if each.name == likely[0])
+    page = shop.app.browser().get(f"/customer/{customer.id}").get_data(as_text=True)
+    assert "Days since the last purchase" in page
 
 
 def test_the_better_of_both_ways_is_kept_and_survives_being_kept():
