@@ -89,7 +89,7 @@ from rapport.interactions.sending import Draft, message_status, send, send_many
 from rapport.jobs import JobContext, enqueue_job
 from rapport.mail import send_mail
 from rapport.query.lengths import days_between, hours_between, hours_of
-from rapport.records import Logged, Reader, Unit
+from rapport.records import Logged, Reader, ScopedSession, Unit
 from rapport.schedules import next_run
 from rapport.settings import setting_of
 from rapport.site import Site
@@ -160,6 +160,7 @@ __all__ = [
     "RetentionRule",
     "SampleData",
     "Schedule",
+    "ScopedSession",
     "SearchResult",
     "Setting",
     "Site",

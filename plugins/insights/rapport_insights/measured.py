@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import and_, case, func, literal, select
 
-from rapport import Invalid, Measure, Problem, Reader, Site
+from rapport import Invalid, Measure, Problem, Reader, ScopedSession, Site
 from rapport import gettext as _
-from rapport.records.session import ScopedSession
 from rapport_insights.kinds import Work
 from rapport_insights.scores import ACTOR
 

@@ -12,9 +12,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Date, cast, func, literal, select
 
-from rapport import Invalid, JobContext, Measure, Reader, Site, system, utcnow
+from rapport import Invalid, JobContext, Measure, Reader, ScopedSession, Site, system, utcnow
 from rapport import gettext as _
-from rapport.records.session import ScopedSession
 
 Row = tuple[Any, dt.date, Decimal]
 """Customer, day, amount."""

@@ -136,7 +136,8 @@ def test_churn_by_purchases_knows_nothing_of_the_days_it_foretells(shop: Any):
     assert 0 < len(likely) < model.scored
     customer = next(each for each in people if each.name == likely[0])
     page = shop.app.browser().get(f"/customer/{customer.id}").get_data(as_text=True)
-    assert "Days since the last purchase" in page
+    assert "By how much the odds to leave rise or fall" in page
+    assert "purchase" in page.partition("Chance to leave")[2].partition("By how much")[0]  # its reasons, in words
 
 
 def test_the_better_of_both_ways_is_kept_and_survives_being_kept():
