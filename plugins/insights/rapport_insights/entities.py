@@ -6,10 +6,10 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import ColumnElement, Index, UniqueConstraint, false
 from sqlalchemy.orm import Mapped
 
-from rapport import N_, Choice, Entity, Extension, field
+from rapport import N_, Actor, Choice, Entity, Extension, field
 
 READ = {"manager": "read export train", "member": "read", "viewer": "read"}
 KIND_CHOICES = [
@@ -62,9 +62,11 @@ class Model(
     trained_at: Mapped[dt.datetime | None] = field(label="Trained", readonly=True, in_list=True)
     count: Mapped[int] = field(label="Learned from", default=0, readonly=True, in_list=True, help="So many examples.")
     until: Mapped[dt.date | None] = field(label="Data until", readonly=True)
-    parameters: Mapped[dict[str, Any]] = field(label="Parameters", kind="json", default=dict, readonly=True)
+    parameters: Mapped[dict[str, Any]] = field(
+        label="Parameters", kind="json", default=dict, readonly=True, hidden=True
+    )
     errors: Mapped[dict[str, Any]] = field(
-        label="Errors", kind="json", default=dict, readonly=True,
+        label="Errors", kind="json", default=dict, readonly=True, hidden=True,
         help="On data that were held out, by measure: the model’s, and beside it that of a plain way.",
     )  # fmt: skip
     drift: Mapped[Decimal | None] = field(
@@ -72,6 +74,11 @@ class Model(
     )
     scored_at: Mapped[dt.datetime | None] = field(label="Scores given", readonly=True)
     scored: Mapped[int | None] = field(label="Customers with scores", readonly=True)
+
+    @classmethod
+    def row_scope(cls, scope: ColumnElement[bool] | None, actor: Actor, action: str) -> ColumnElement[bool] | None:
+        """Models tell of all customers, so they are for those who may see all customers."""
+        return scope if actor.reach("customer.read") == "all" else false()
 
 
 class Score(Extension, of="customer", name="insights.score", title="Insights"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from rapport import Action, Entity, Job, ListFilter, Panel, Schedule, Setting, hookimpl
-from rapport_insights import outlook_panels, training
+from flask import Blueprint
+
+from rapport import Action, Entity, Job, ListFilter, NavItem, Panel, Schedule, Setting, hookimpl
+from rapport_insights import outlook_panels, pages, panels, training
 from rapport_insights.entities import Model, Score
 from rapport_insights.outlook import Forecast, Outlook
 
@@ -70,7 +72,7 @@ def register_actions() -> list[Action]:
 
 @hookimpl
 def register_panels() -> list[Panel]:
-    return outlook_panels.panels()
+    return [*panels.panels(), *outlook_panels.panels()]
 
 
 @hookimpl
@@ -79,3 +81,13 @@ def register_list_filters() -> list[ListFilter]:
         ListFilter("customer", "leaving", "Likely to leave", "insights_churn >= 50"),
         ListFilter("customer", "suggested", "With a suggestion", "insights_next_product is not empty"),
     ]
+
+
+@hookimpl
+def register_pages() -> list[Blueprint]:
+    return [pages.make_blueprint()]
+
+
+@hookimpl
+def register_navigation() -> list[NavItem]:
+    return [NavItem("Insights", "/insights", "bulb", "insights.model.read", 60)]

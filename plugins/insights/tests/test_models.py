@@ -5,8 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from rapport_insights import Model, Score
+from rapport_insights.kinds import KINDS
 from rapport_insights.training import SCORE
+from sqlalchemy import select
+
+from rapport import Customer, Invalid
+from rapport.access.model import Role
 
 from .conftest import Shop
 
@@ -48,3 +54,80 @@ def test_what_was_learned_of_customers_filters_sorts_and_shows(shop: Any) -> Non
 
     shop.train("rfm", job=SCORE)  # nothing has changed, so nothing is written
     assert [each.version for each in shop.all(Score)] == [each.version for each in scores]
+
+
+def test_pages_tell_what_was_learned_and_only_to_those_who_may_know(shop: Any) -> None:
+    actors = shop.app.actors()
+    empty = shop.app.browser().get("/insights").get_data(as_text=True)
+    assert empty.count("Not trained yet.") == len(KINDS)
+    assert "Not worked out yet" in shop.app.browser().get("/insights/retention").get_data(as_text=True)
+    people = shop.usual()
+    manager = shop.app.browser(actors.manager)
+    assert shop.app.submit(manager, "/insights/train/lifetime", {}).status_code == 302
+    waiting = manager.get("/insights").get_data(as_text=True)
+    assert 'hx-get="/insights/progress/lifetime"' in waiting
+    assert "It begins in a moment." in waiting
+    shop.app.settle()
+    assert "Done." in manager.get("/insights/progress/lifetime").get_data(as_text=True)
+    shop.train("rfm", "retention")
+    page = manager.get("/insights").get_data(as_text=True)
+    assert "Purchases per customer: mean error" in page
+    assert "Plain way: at the pace so far" in page
+    assert "Champions" in page
+    retention = manager.get("/insights/retention").get_data(as_text=True)
+    assert "<polyline" in retention
+    assert "Half have come back after" in retention
+    customer = manager.get(f"/customer/{people[0].id}").get_data(as_text=True)
+    assert "What their purchases say" in customer
+    assert "In the next 12 months about" in customer
+    (model,) = shop.all(Model, Model.kind == "lifetime")
+    told = manager.get(f"/insights.model/{model.id}").get_data(as_text=True)
+    assert "Foretold and come true" in told
+    for text in (page, retention, customer, told):
+        assert "could not show this" not in text
+
+    viewer = shop.app.browser(actors.viewer)
+    assert "Train now" not in viewer.get("/insights").get_data(as_text=True)
+    assert shop.app.submit(viewer, "/insights/train/rfm", {}).status_code == 403
+    assert shop.app.submit(manager, "/insights/train/nothing", {}).status_code == 404
+
+
+def test_whoever_sees_some_customers_only_is_told_nothing_of_the_others(shop: Any) -> None:
+    member = shop.app.actors().member
+    people = shop.usual()
+    shop.train("rfm", "retention")
+    with shop.app.site.write(shop.app.admin) as unit:
+        unit.create(Role, {"name": "member", "grants": {"customer.read": "own"}})
+        unit.update(unit.get(Customer, people[0].id), {"owner_id": str(member.id)})
+    shop.app.site.forget_actors()
+    limited = shop.app.site.actor(member.id)
+    with shop.app.site.read(limited) as reader:
+        assert reader.all(Model) == []
+        assert reader.session.scalars(select(Score.of_id)).all() == [people[0].id]
+    browser = shop.app.browser(limited)
+    page = browser.get("/insights").get_data(as_text=True)
+    assert "They are shown to those who may see all customers." in page
+    assert browser.get("/insights/retention").get_data(as_text=True).count("They are shown to those") == 1
+
+
+def test_a_former_version_is_kept_and_used_again(shop: Any) -> None:
+    shop.usual()
+    shop.train("rfm")
+    (first,) = shop.all(Model)
+    before = {each.of_id: each.rfm_segment for each in shop.all(Score)}
+    newcomers = shop.people(60, "Rich")
+    shop.orders([(each, 1, 9000) for each in newcomers])
+    shop.train("rfm")
+    former, second = shop.all(Model)
+    assert [(former.state, former.number), (second.state, second.number)] == [("former", 1), ("current", 2)]
+    after = {each.of_id: each.rfm_segment for each in shop.all(Score)}
+    assert any(after[each] != segment for each, segment in before.items())
+    action = shop.app.site.actions["insights.model:use"]
+    with shop.app.site.write(shop.app.admin) as unit:
+        told = action.run(unit, [unit.get(Model, first.id)], {})
+        assert told.startswith("Version 1 is in use again.")
+        with pytest.raises(Invalid, match="only a version that was in use before"):
+            action.run(unit, [unit.get(Model, first.id)], {})
+    shop.app.settle()
+    assert [each.state for each in shop.all(Model)] == ["current", "former"]
+    assert {each.of_id: each.rfm_segment for each in shop.all(Score) if each.of_id in before} == before
