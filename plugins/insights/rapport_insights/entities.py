@@ -97,7 +97,9 @@ class Score(Extension, of="customer", name="insights.score", title="Insights"):
     purchases: Mapped[int | None] = field(label="Days with a purchase", readonly=True)
     spent: Mapped[Decimal | None] = field(label="Spent so far", kind="money", readonly=True)
     alive_chance: Mapped[int | None] = field(
-        label="Chance to buy again in %", readonly=True, help="How likely it is that they are a customer still."
+        label="Chance to buy again in %",
+        readonly=True,
+        help="How likely they are a customer still; of those who came back at least once.",
     )
     expected_purchases: Mapped[Decimal | None] = field(
         label="Expected purchases", readonly=True, help="In the period that the settings say."

@@ -176,11 +176,12 @@ def score(work: Work, parameters: Mapping[str, Any]) -> Scores:
     )  # fmt: skip
     return {
         customer: {
-            "alive_chance": round(100 * float(chance)),
+            # Of whoever bought once the model knows nothing: nobody drops out before coming back.
+            "alive_chance": round(100 * float(chance)) if again else None,
             "expected_purchases": Decimal(str(round(float(many), 2))),
             "lifetime_value": Decimal(str(round(float(worth), 2))),
         }
-        for customer, chance, many, worth in zip(known.customers, *found, strict=True)
+        for customer, again, chance, many, worth in zip(known.customers, known.x, *found, strict=True)
     }
 
 

@@ -60,6 +60,7 @@ def overview() -> str:
         return render_template(
             "insights/overview.html", known=_known(reader), segments=_segments(reader),
             may_train=reader.actor.may("insights.model.train") and _sees_all(reader), sees_all=_sees_all(reader),
+            currency=str(site.settings.get("core.currency")),
         )  # fmt: skip
 
 

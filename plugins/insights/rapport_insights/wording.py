@@ -14,7 +14,7 @@ ERRORS = {
     "purchases_mae": (N_("Purchases per customer: mean error"), N_("at the pace so far")),
     "purchases_rmse": (N_("The same, where large errors count more"), N_("at the pace so far")),
     "money_mae": (N_("Money per customer: mean error"), N_("at the pace so far")),
-    "auc": (N_("Puts those who buy again first, in so many of 1 pairs"), N_("by the money spent")),
+    "auc": (N_("Puts the one first who buys again: share of pairs"), N_("by the money spent")),
     "share_distance": (N_("Share who came back: error"), N_("without counting how long each was watched")),
 }
 """Each measure of error: its name, and the plain way it stands beside."""

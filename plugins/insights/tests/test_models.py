@@ -9,10 +9,12 @@ import pytest
 from rapport_insights import Model, Score
 from rapport_insights.kinds import KINDS
 from rapport_insights.training import SCORE
+from rapport_marketing import Segment, members
 from sqlalchemy import select
 
-from rapport import Customer, Invalid
+from rapport import Customer, Invalid, Task
 from rapport.access.model import Role
+from rapport.workflows import Workflow, WorkflowInstance
 
 from .conftest import Shop
 
@@ -44,7 +46,7 @@ def test_what_was_learned_of_customers_filters_sorts_and_shows(shop: Any) -> Non
     best = [each for each in scores if each.rfm_segment == "champions"]
     assert len(best) > 5
     assert len(shop.found('insights_rfm_segment = "champions"')) == len(best)
-    assert len(shop.found("insights_alive_chance < 30")) == sum(each.alive_chance < 30 for each in scores)
+    assert len(shop.found("insights_alive_chance < 30")) == sum((each.alive_chance or 99) < 30 for each in scores)
     asked = {"sort": "-insights_lifetime_value", "fields": "name,insights_lifetime_value", "limit": 3}
     top = shop.app.client.get("/api/v1/customer", query_string=asked).get_json()["items"]
     values = sorted((each.lifetime_value for each in scores), reverse=True)
@@ -131,3 +133,42 @@ def test_a_former_version_is_kept_and_used_again(shop: Any) -> None:
     shop.app.settle()
     assert [each.state for each in shop.all(Model)] == ["current", "former"]
     assert {each.of_id: each.rfm_segment for each in shop.all(Score) if each.of_id in before} == before
+
+
+WIN_BACK = """
+name: win_back
+entity: customer
+start: {event: updated, when: 'insights_rfm_segment = "at_risk"'}
+initial: calling
+states:
+  calling:
+    entry: [{task: {title: "Call {name}", for: role:admin}}]
+    final: true
+"""
+
+
+def test_a_score_that_changes_starts_a_workflow_and_fills_a_segment(make_app: Any, clock: Any) -> None:
+    with make_app(plugins=["insights", "sales", "marketing"]) as app:
+        shop = Shop(app)
+        shop.usual()
+        good, *_rest = shop.people(1, "Good")
+        shop.orders([(good, days, 400) for days in (300, 200, 150, 100, 60, 5)])
+        shop.train("rfm")
+        assert shop.found('name = "Good 0000" and insights_rfm_segment = "champions"') == ["Good 0000"]
+        with app.site.db.write() as connection:
+            app.site.settings.set(connection, "insights.train_days", 0)  # else the night would learn new limits
+        with app.site.write(app.admin) as unit:
+            segment = unit.create(Segment, {"name": "To win back", "filter": 'insights_rfm_segment = "at_risk"'})
+            unit.create(Workflow, {"source": WIN_BACK})
+        app.settle()
+        clock.forward(days=900)
+        shop.train("rfm", job=SCORE)  # by the limits of then: whoever has not bought for so long is at risk
+        (score,) = shop.all(Score, Score.of_id == good.id)
+        assert score.rfm_segment == "at_risk"
+        begun = shop.all(WorkflowInstance, WorkflowInstance.record_id == good.id)
+        assert [each.status for each in begun] == ["finished"]
+        assert "Call Good 0000" in {each.title for each in shop.all(Task)}
+        with app.site.read(app.admin) as reader:
+            assert good.id in set(reader.session.scalars(members(reader, reader.get(Segment, segment.id))))
+        shop.train("rfm", job=SCORE)
+        assert len(shop.all(WorkflowInstance, WorkflowInstance.record_id == good.id)) == 1
