@@ -135,6 +135,7 @@ class _Filling:
 
     def close(self) -> None:
         """Let the file go, whole or not."""
+        self.source.close()
         if self.raw is not None:
             self.raw.close()
 
@@ -158,10 +159,12 @@ class _Filling:
         self.raw = generations.open_to_write(self.path)
         self.raw.execute("CREATE TABLE warehouse_state (seq BIGINT)")
         for shape in self.every.values():
-            self.say(shape.entity)
             self.raw.execute(f'CREATE TABLE "{shape.table}" ({shape.definition})')
-            for rows in self.source.stretches(shape):
-                self._put(shape, rows)
+        for shape in self.every.values():
+            self.say(shape.entity)
+            with self.site.db.read() as connection:
+                for rows in self.source.stretches(connection, shape):
+                    self._put(shape, rows)
 
     def follow(self, before: int, end: int) -> None:
         """Read every record anew that a change between the two speaks of."""
