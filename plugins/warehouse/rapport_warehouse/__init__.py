@@ -3,6 +3,7 @@
 from rapport_warehouse.cube import answer
 from rapport_warehouse.drilling import Drill, Drilled, drill
 from rapport_warehouse.generations import NotFilled
+from rapport_warehouse.history import customer_history
 from rapport_warehouse.offer import members, offered
 from rapport_warehouse.question import (
     HIDDEN,
@@ -35,6 +36,7 @@ __all__ = [
     "Refreshed",
     "answer",
     "as_of",
+    "customer_history",
     "drill",
     "members",
     "offered",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from rapport import Site
 from rapport import gettext as _
-from rapport_warehouse import generations
+from rapport_warehouse import exporting, generations
 from rapport_warehouse.store import refresh
 
 
@@ -36,3 +38,12 @@ def show_status(site: Site) -> None:
     for table, rows in now.rows.items():
         if rows:
             click.echo(f"  {table:<32}{rows:>12,}")
+
+
+@click.command("export")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.pass_obj
+def export_tables(site: Site, folder: Path) -> None:
+    """Write every table into FOLDER as a Parquet file: all that an administrator may see, and no secrets."""
+    for path, rows in exporting.export(site, folder):
+        click.echo(f"{path.name:<40}{rows:>12,}")

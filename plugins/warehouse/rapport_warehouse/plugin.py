@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from rapport import Job, Schedule, hookimpl
+from rapport import Job, Schedule, Setting, hookimpl
 from rapport_warehouse import commands, jobs
+from rapport_warehouse.shape import FISCAL_SETTING
 
 
 @hookimpl
@@ -15,9 +16,17 @@ def register_jobs() -> list[Job]:
 
 @hookimpl
 def register_schedules() -> list[Schedule]:
-    return [Schedule("warehouse.refresh", jobs.REFRESH, "every 15 minutes")]
+    return [
+        Schedule("warehouse.refresh", jobs.REFRESH, "every 15 minutes"),
+        Schedule("warehouse.remake", jobs.REFRESH, "daily at 02:40", {"full": True}),
+    ]
+
+
+@hookimpl
+def register_settings() -> list[Setting]:
+    return [FISCAL_SETTING]
 
 
 @hookimpl
 def register_commands() -> list[click.Command]:
-    return [commands.refresh_now, commands.show_status]
+    return [commands.refresh_now, commands.show_status, commands.export_tables]

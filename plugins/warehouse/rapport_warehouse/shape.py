@@ -12,8 +12,9 @@ from sqlalchemy import JSON, Boolean, Date, DateTime, Float, Integer, LargeBinar
 from sqlalchemy.sql import visitors
 from sqlalchemy.types import TypeEngine
 
-from rapport import Dimension, Entity, Field, Invalid, Measure
+from rapport import Dimension, Entity, Field, Invalid, Measure, Setting, utcnow
 from rapport.entities import table_of
+from rapport.entities.types import Fixed
 from rapport.query.bind import key_of
 from rapport.query.filter import parse
 from rapport.query.tree import conditions
@@ -27,6 +28,12 @@ HEAVY = {"longtext", "json"}
 """Kinds of fields that nobody counts by. They stay away, unless a measure or a dimension names them."""
 
 
+FISCAL_SETTING = Setting(
+    "warehouse.fiscal_month", "Month the fiscal year begins with", "integer", 1,
+    help="From 1 to 12. A fiscal year is named by the calendar year in which it ends.",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A column of the warehouse."""
@@ -36,6 +43,8 @@ class Kept:
     """DuckDB's."""
     shown: bool
     """Whether people may see it: no folded key, which serves filters alone."""
+    decimal: bool = False
+    """Whether it counts ten-thousandths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,8 @@ class Shape:
     entity: str
     table: str
     columns: tuple[Kept, ...]
+    past_log: bool
+    """Whether the log does not tell of every change of it."""
 
     @property
     def definition(self) -> str:
@@ -68,8 +79,8 @@ def shape_of(site: Site, entity: type[Entity], named: frozenset[str]) -> Shape:
         field = meta.fields.get(attribute.key)
         if field is None or _is_kept(field, keys, named):
             shown = field is None or not field.secret
-            columns.append(Kept(column.name, duckdb_type(column.type), shown))
-    return Shape(meta.name, table_of(entity).name, tuple(columns))
+            columns.append(Kept(column.name, duckdb_type(column.type), shown, isinstance(column.type, Fixed)))
+    return Shape(meta.name, table_of(entity).name, tuple(columns), entity.past_log)
 
 
 def _is_kept(field: Field, keys: set[str], named: frozenset[str]) -> bool:
@@ -132,7 +143,13 @@ def duckdb_type(kind: TypeEngine[Any]) -> str:
     return _type(inner)
 
 
-def fingerprint(every: dict[str, Shape]) -> str:
-    """Tells whether a warehouse was filled for these tables."""
-    text = repr((FORMAT, sorted((shape.table, shape.definition) for shape in every.values())))
+def fiscal_start(site: Site) -> int:
+    """The month a fiscal year of this business begins with."""
+    return min(12, max(1, int(site.settings.get(FISCAL_SETTING.name))))
+
+
+def fingerprint(every: dict[str, Shape], fiscal_month: int) -> str:
+    """Tells whether a warehouse was filled for these tables, and for this year's days."""
+    tables = sorted((shape.table, shape.definition) for shape in every.values())
+    text = repr((FORMAT, fiscal_month, utcnow().year, tables))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,10 @@ from sqlalchemy import Connection, func, select
 
 from rapport import utcnow
 from rapport.records.log import change_log, settle
-from rapport_warehouse import generations
+from rapport_warehouse import calendars, generations, history
 from rapport_warehouse.generations import Current
 from rapport_warehouse.reading import Source
-from rapport_warehouse.shape import Shape, fingerprint, shapes
+from rapport_warehouse.shape import Shape, fingerprint, fiscal_start, shapes
 
 if TYPE_CHECKING:
     from rapport import Site
@@ -66,11 +66,11 @@ def refresh(site: Site, *, full: bool = False, tell: Tell | None = None) -> Refr
         begun = time.monotonic()
         generations.sweep(site)
         every = shapes(site)
-        mark = fingerprint(every)
+        mark = fingerprint(every, fiscal_start(site))
         now = generations.current(site)
         moment, end = _end(site)
         going_on = now is not None and not full and _fits(site, now, mark, end)
-        if now is not None and going_on and now.seq == end:
+        if now is not None and going_on and now.seq == end and not _has_more_than_logged(every, now):
             generations.point_at(site, replace(now, as_of=moment))
             return Refreshed(False, 0, time.monotonic() - begun, moment)
         number = 1 if now is None else now.number + 1
@@ -103,6 +103,11 @@ def _end(site: Site) -> tuple[dt.datetime, int]:
     with site.db.read() as connection:
         settle(connection)
         return utcnow(), connection.scalar(select(func.max(change_log.c.seq))) or 0
+
+
+def _has_more_than_logged(every: Mapping[str, Shape], now: Current) -> bool:
+    """Whether there are records that may have changed although the log says nothing."""
+    return any(shape.past_log and now.rows.get(shape.table) for shape in every.values())
 
 
 def _fits(site: Site, now: Current, mark: str, end: int) -> bool:
@@ -157,14 +162,48 @@ class _Filling:
     def fill(self) -> None:
         """Make every table and read it whole."""
         self.raw = generations.open_to_write(self.path)
+        self.raw.execute("BEGIN")
         self.raw.execute("CREATE TABLE warehouse_state (seq BIGINT)")
         for shape in self.every.values():
             self.raw.execute(f'CREATE TABLE "{shape.table}" ({shape.definition})')
+        self.raw.execute(f"CREATE TABLE {history.TABLE} ({history.definition()})")
+        self._fill_days()
+        self.raw.execute("COMMIT")
         for shape in self.every.values():
             self.say(shape.entity)
             with self.site.db.read() as connection:
                 for rows in self.source.stretches(connection, shape):
                     self._put(shape, rows)
+        customers = self.raw.execute("SELECT id FROM customer ORDER BY id").fetchall()
+        with self.site.db.read() as connection:
+            self._put_history(connection, [each for (each,) in customers])
+
+    def _fill_days(self) -> None:
+        import pyarrow
+
+        types = {"date": "DATE", "integer": "BIGINT", "text": "VARCHAR"}
+        columns = ", ".join(f'"{name}" {types[kind]}' for name, kind in calendars.COLUMNS.items())
+        self.raw.execute(f"CREATE TABLE {calendars.TABLE} ({columns})")
+        made = calendars.days(fiscal_start=fiscal_start(self.site))
+        self._insert(calendars.TABLE, pyarrow.table(dict(zip(calendars.COLUMNS, zip(*made, strict=True), strict=True))))
+
+    def _put_history(self, connection: Connection, ids: Sequence[UUID]) -> None:
+        import pyarrow
+
+        names = [column.name for column in history.history.c]
+        moment, text = pyarrow.timestamp("us", "UTC"), pyarrow.string()
+        schema = pyarrow.schema([(name, moment if name.startswith("valid") else text) for name in names])
+        for some in history.intervals(connection, ids):
+            self.say(history.TABLE)
+            if some:
+                rows = [[str(each) if isinstance(each, UUID) else each for each in row] for row in some]
+                columns = [list(column) for column in zip(*rows, strict=True)]
+                self._insert(history.TABLE, pyarrow.table(columns, schema=schema))
+
+    def _insert(self, table: str, rows: Any) -> None:
+        self.raw.register("made_rows", rows)
+        self.raw.execute(f"INSERT INTO {table} SELECT * FROM made_rows")  # noqa: S608 - names of ours
+        self.raw.unregister("made_rows")
 
     def follow(self, before: int, end: int) -> None:
         """Read every record anew that a change between the two speaks of."""
@@ -174,11 +213,17 @@ class _Filling:
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             for name, ids in changed.items():
-                if (shape := self.every.get(name)) is not None:
+                shape = self.every.get(name)
+                if shape is not None and not shape.past_log:
                     self.say(name)
-                    self._take_out(shape, ids)
+                    self._take_out(shape.table, "id", ids)
                     for rows in self.source.rows(connection, shape, ids):
                         self._put(shape, rows)
+            if customers := changed.get("customer"):
+                self._take_out(history.TABLE, "customer_id", customers)
+                self._put_history(connection, customers)
+            if not self.full:
+                self._read_whole(connection)
         self.raw.execute("DELETE FROM warehouse_state")
         self.raw.execute("INSERT INTO warehouse_state VALUES (?)", [end])
         self.raw.execute("COMMIT")
@@ -192,12 +237,21 @@ class _Filling:
                 found.setdefault(row.entity, []).append(row.record_id)
         return found
 
-    def _take_out(self, shape: Shape, ids: list[UUID]) -> None:
+    def _read_whole(self, connection: Connection) -> None:
+        """The log does not tell of every change of these."""
+        for shape in self.every.values():
+            if shape.past_log:
+                self.say(shape.entity)
+                self.raw.execute(f'DELETE FROM "{shape.table}"')  # noqa: S608 - names of ours
+                for rows in self.source.stretches(connection, shape):
+                    self._put(shape, rows)
+
+    def _take_out(self, table: str, key: str, ids: list[UUID]) -> None:
         import pyarrow
 
         gone = pyarrow.table({"id": pyarrow.array([str(each) for each in ids], pyarrow.string())})
         self.raw.register("gone", gone)
-        self.raw.execute(f'DELETE FROM "{shape.table}" WHERE id IN (SELECT CAST(id AS UUID) FROM gone)')  # noqa: S608 - names of ours
+        self.raw.execute(f'DELETE FROM "{table}" WHERE {key} IN (SELECT CAST(id AS UUID) FROM gone)')  # noqa: S608 - names of ours
         self.raw.unregister("gone")
 
     def _put(self, shape: Shape, rows: Any) -> None:
@@ -211,7 +265,7 @@ class _Filling:
 
     def keep(self) -> None:
         """Count what there is, and put all of it on disk."""
-        for table in [shape.table for shape in self.every.values()]:
-            (count,) = self.raw.execute(f'SELECT count(*) FROM "{table}"').fetchone()  # noqa: S608 - names of ours
-            self.counts[table] = count
+        tables = [*(shape.table for shape in self.every.values()), history.TABLE, calendars.TABLE]
+        each = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM \"{table}\"" for table in tables)  # noqa: S608
+        self.counts = dict(self.raw.execute(each).fetchall())
         self.raw.execute("CHECKPOINT")
