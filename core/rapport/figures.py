@@ -13,11 +13,30 @@ from rapport.entities.fields import ADDRESS_PARTS, Field
 from rapport.errors import Invalid
 from rapport.query.bind import check
 from rapport.query.filter import parse
+from rapport.query.fold import fold, folded
+from rapport.query.sql import compile_filter
+from rapport.records.session import ScopedSession
 
 if TYPE_CHECKING:
     from rapport.site import Site
 
-__all__ = ["HOWS", "KINDS", "MAX_HOPS", "field_at", "way_to", "wrong_with_dimension", "wrong_with_measure"]
+__all__ = [
+    "HOWS",
+    "KINDS",
+    "MAX_HOPS",
+    "TOLD_APART",
+    "ScopedSession",
+    "compile_filter",
+    "field_at",
+    "fold",
+    "folded",
+    "parse",
+    "way_to",
+    "wrong_with_dimension",
+    "wrong_with_measure",
+]
+"""Also what modules need that work figures out elsewhere: the filters, and the session that sees no more than its
+actor, for a connection of theirs."""
 
 HOWS = ("count", "sum", "average", "least", "most", "distinct")
 KINDS = ("integer", "decimal", "money", "percent", "hours", "days")

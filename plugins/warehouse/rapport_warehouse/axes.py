@@ -14,14 +14,12 @@ from sqlalchemy import Date, Integer, cast, func, select
 
 from rapport import Dimension, Field, Formats, Reader, column_of
 from rapport import gettext as _
-from rapport.figures import TOLD_APART, field_at, way_to
-from rapport.i18n.calendars import Calendar, is_hebrew_leap, month_name
-from rapport.i18n.catalogs import LANGUAGES, current_texts
+from rapport.figures import TOLD_APART, ScopedSession, field_at, way_to
+from rapport.i18n import calendars, catalogs
 from rapport_warehouse.question import HIDDEN, REST, DimensionInfo, Member, add_months
 
 if TYPE_CHECKING:
     from rapport import Site
-    from rapport.records.session import ScopedSession
 
 CALENDARS: Mapping[str, str] = {
     "jalali_month": "jalali_key", "jalali_year": "jalali_year", "hebrew_month": "hebrew_key",
@@ -322,18 +320,18 @@ def _shower(axis: Axis, reader: Reader) -> Callable[[Any], str]:
 def formats_of(reader: Reader) -> Formats:
     """How the one who asks reads days and numbers."""
     calendar: Any = reader.actor.calendar or None
-    return Formats(current_texts().lang, reader.actor.time_zone, calendar)
+    return Formats(catalogs.current_texts().lang, reader.actor.time_zone, calendar)
 
 
 def _dates(unit: str, reader: Reader) -> Callable[[Any], str]:
     formats = formats_of(reader)
     lang = formats.lang
-    locale = Locale.parse(LANGUAGES[lang].locale)
+    locale = Locale.parse(catalogs.LANGUAGES[lang].locale)
 
     def native(text: str) -> str:
         return "".join(_digit(each, formats) for each in text)
 
-    def by_month(value: str, calendar: Calendar) -> str:
+    def by_month(value: str, calendar: calendars.Calendar) -> str:
         year, place = (int(part) for part in value.split("-"))
         return f"{_month_of(year, place, calendar, lang)} {native(str(year))}"
 
@@ -370,11 +368,11 @@ def _digit(letter: str, formats: Formats) -> str:
     return formats.number(int(letter)) if letter.isascii() and letter.isdigit() else letter
 
 
-def _month_of(year: int, place: int, calendar: Calendar, lang: str) -> str:
+def _month_of(year: int, place: int, calendar: calendars.Calendar, lang: str) -> str:
     if calendar == "hebrew":  # months are named by their number from Nisan, and years begin with the seventh
-        length = 13 if is_hebrew_leap(year) else 12
+        length = 13 if calendars.is_hebrew_leap(year) else 12
         place = (place + 5) % length + 1
-    return month_name(year, place, calendar, lang)
+    return calendars.month_name(year, place, calendar, lang)
 
 
 def sorted_values(axis: Axis, values: Sequence[Any]) -> list[Any]:

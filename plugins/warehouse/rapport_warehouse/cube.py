@@ -17,8 +17,7 @@ from sqlalchemy import case, distinct, func, or_, select, tuple_
 
 from rapport import Invalid, Measure, Problem, Reader
 from rapport import gettext as _
-from rapport.figures import field_at, way_to
-from rapport.records.session import ScopedSession
+from rapport.figures import ScopedSession, field_at, way_to
 from rapport_warehouse import store
 from rapport_warehouse.axes import (
     ROUND,

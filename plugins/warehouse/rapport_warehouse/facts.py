@@ -5,20 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Date, Integer, String, and_, case, cast, column, false, func, or_, select, table, true
 
 from rapport import Field, Measure, Reader, column_of
-from rapport.figures import field_at
-from rapport.query.filter import parse
-from rapport.query.sql import compile_filter
+from rapport.figures import ScopedSession, compile_filter, field_at, parse
 from rapport_warehouse.axes import CALENDARS, Axis, span_of, value_in, value_of
 from rapport_warehouse.question import HIDDEN, REST
-
-if TYPE_CHECKING:
-    from rapport.records.session import ScopedSession
 
 Late = Callable[[], Any]
 """An expression that is there once every join is known."""

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from rapport import Invalid, Problem, Reader
 from rapport import gettext as _
-from rapport.query.fold import fold, folded
+from rapport.figures import fold, folded
 from rapport_warehouse import store
 from rapport_warehouse.axes import (
     CALENDARS,

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import click
+from flask import Blueprint
 
 from rapport import Job, Schedule, Setting, hookimpl
-from rapport_warehouse import commands, jobs
+from rapport_warehouse import api, commands, jobs
 from rapport_warehouse.shape import FISCAL_SETTING
+
+
+@hookimpl
+def register_pages() -> list[Blueprint]:
+    return [api.make_blueprint()]
 
 
 @hookimpl

@@ -11,9 +11,8 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from rapport import Invalid, Problem
+from rapport import Field, Invalid, Problem
 from rapport import gettext as _
-from rapport.entities.types import decimal_text, instant_text
 
 HIDDEN = "?hidden"
 """The key of the one member that stands for every record that is out of reach."""
@@ -25,6 +24,8 @@ MAX_AXES = 4
 MAX_KEYS = 1_000
 MAX_TOP = 1_000
 COMPARES = ("", "previous", "year")
+DECIMAL, INSTANT = Field("value", "", "decimal"), Field("as_of", "", "instant")
+"""How the API writes such values."""
 Value = int | Decimal | float | None
 
 
@@ -200,7 +201,7 @@ class Answer:
             "until": _day_text(self.until),
             "compared_since": _day_text(self.compared_since),
             "compared_until": _day_text(self.compared_until),
-            "as_of": instant_text(self.as_of),
+            "as_of": INSTANT.dump(self.as_of),
             "note": self.note,
         }  # fmt: skip
 
@@ -312,7 +313,7 @@ def _heading(heading: Heading) -> list[dict[str, str]]:
 
 def plain(value: Value) -> int | str | float | None:
     """A figure as JSON has it."""
-    return decimal_text(value) if isinstance(value, Decimal) else value
+    return str(DECIMAL.dump(value)) if isinstance(value, Decimal) else value
 
 
 def _cell(cell: Cell) -> dict[str, Any]:
