@@ -47,10 +47,10 @@ from rapport_warehouse.question import (
     days_before,
     days_of,
 )  # fmt: skip
+from rapport_warehouse.shape import fiscal_start
 
 PLACES = Decimal("0.0001")
 RATIO_PLACES = Decimal("0.000001")
-FISCAL_START = "warehouse.fiscal_year_start"
 Keys = tuple[str, ...]
 
 
@@ -185,7 +185,7 @@ class Working:
         self.session = session
         self.question = question
         self.as_of = known
-        self.asking = Asking(reader, session, reader.actor.time_zone, fiscal_start(reader))
+        self.asking = Asking(reader, session, reader.actor.time_zone, fiscal_start(reader.site))
         self.measures = self._measures()
         self.parts = list(dict.fromkeys(part for each in self.measures for part in parts_of(reader, each)))
         self.axes = self._axes()
@@ -412,12 +412,6 @@ class Working:
         key = {OUT_OF_REACH: HIDDEN, OTHERS: REST}.get(mark) or key_of(axis, value)
         found.values.setdefault(axis.name, {}).setdefault(key, value)
         return key
-
-
-def fiscal_start(reader: Reader) -> int:
-    """The month that a fiscal year begins with."""
-    settings = reader.site.settings
-    return int(settings.get(FISCAL_START) or 1) if FISCAL_START in settings.declared else 1
 
 
 def too_large() -> Invalid:

@@ -22,8 +22,9 @@ from rapport_warehouse.axes import (
     value_in,
     within,
 )  # fmt: skip
-from rapport_warehouse.cube import asking, fiscal_start, info_of, measure_of, parts_of, suits
+from rapport_warehouse.cube import asking, info_of, measure_of, parts_of, suits
 from rapport_warehouse.question import DimensionInfo, Member, Offer, add_months
+from rapport_warehouse.shape import fiscal_start
 
 MOST = 1_000
 PERIODS = 24
@@ -102,7 +103,7 @@ def _dates(axis: Axis, reader: Reader) -> list[Any]:
         return list(ROUND[axis.unit])
     if axis.unit in CALENDARS:
         return []
-    today, start = reader.today(), fiscal_start(reader)
+    today, start = reader.today(), fiscal_start(reader.site)
     days: list[dt.date] = []
     for back in range(PERIODS):
         if axis.unit in {"day", "week"}:

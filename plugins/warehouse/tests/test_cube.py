@@ -204,3 +204,24 @@ def test_a_question_is_kept_as_it_was_asked():
     with pytest.raises(Invalid) as refused:
         Question.from_json({"measure": "sales.won", "top": "many", "since": "March", "share": "perhaps"})
     assert [problem.field for problem in refused.value.problems] == ["measure", "top", "since", "share"]
+
+
+def test_the_same_day_in_the_calendars_people_count_by(deals):
+    march = {"since": dt.date(2026, 3, 10), "until": dt.date(2026, 3, 10)}
+    for dimension, key, title in (
+        ("date.jalali_month", "1404-12", "Esfand 1404"),
+        ("date.jalali_year", "1404", "1404"),
+        ("date.hebrew_month", "5786-06", "Adar 5786"),
+        ("date.hebrew_year", "5786", "5786"),
+        ("date.fiscal_year", "2026", "2026"),
+        ("date.week", "2026-W11", "Week 11, 2026"),
+        ("date.weekday", "2", "Tuesday"),
+    ):
+        found = deals.ask("sales.won", rows=(dimension,), **march)
+        shown = {row[0].key: (row[0].title, found.value(at)) for at, row in enumerate(found.rows)}
+        assert shown[key] == (title, 1)
+        assert deals.ask("sales.won", where={dimension: (key,)}, **march).value() == 1
+    with deals.app.site.db.write() as connection:
+        deals.app.site.settings.set(connection, "warehouse.fiscal_month", 3)
+    refresh(deals.app.site)
+    assert deals.table("sales.won", rows=("date.fiscal_year",)) == {"2026": [1], "2027": [2]}
