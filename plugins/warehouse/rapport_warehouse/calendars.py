@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
-from rapport.i18n.calendars import Calendar, date_of, is_hebrew_leap, parts
+from rapport.i18n import calendars
 
 TABLE = "warehouse_date"
 
@@ -72,7 +72,7 @@ def days(
         fiscal_year = year + (fiscal_start > 1 and month >= fiscal_start)
         jalali_year, jalali_month, jalali_day = next(jalali)
         hebrew_year, hebrew_month, hebrew_day = next(hebrew)
-        place = (_LEAP if is_hebrew_leap(hebrew_year) else _COMMON)[hebrew_month]
+        place = (_LEAP if calendars.is_hebrew_leap(hebrew_year) else _COMMON)[hebrew_month]
         quarter = (month + 2) // 3
         rows.append(
             (
@@ -92,23 +92,23 @@ def as_dicts(rows: list[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
     return (dict(zip(COLUMNS, row, strict=True)) for row in rows)
 
 
-def _by_month(since: dt.date, until: dt.date, calendar: Calendar) -> Iterator[tuple[int, int, int]]:
+def _by_month(since: dt.date, until: dt.date, calendar: calendars.Calendar) -> Iterator[tuple[int, int, int]]:
     """Year, month and day of one day after another. The calendar is asked once a month, the rest is counting."""
-    year, month, number = parts(since, calendar)
+    year, month, number = calendars.parts(since, calendar)
     day = since
     while day <= until:
         next_year, next_month = _month_after(year, month, calendar)
-        length = (date_of(next_year, next_month, 1, calendar) - day).days + number - 1
+        length = (calendars.date_of(next_year, next_month, 1, calendar) - day).days + number - 1
         yield from ((year, month, each) for each in range(number, length + 1))
         day += dt.timedelta(days=length - number + 1)
         year, month, number = next_year, next_month, 1
 
 
-def _month_after(year: int, month: int, calendar: Calendar) -> tuple[int, int]:
+def _month_after(year: int, month: int, calendar: calendars.Calendar) -> tuple[int, int]:
     if calendar == "persian":
         return (year, month + 1) if month < 12 else (year + 1, 1)
     # The Hebrew year ends with Elul (6); the last month before Nisan is Adar, or the second Adar of a leap year.
     if month == 6:
         return year + 1, 7
-    last = 13 if is_hebrew_leap(year) else 12
+    last = 13 if calendars.is_hebrew_leap(year) else 12
     return (year, 1) if month == last else (year, month + 1)
