@@ -101,6 +101,8 @@ class NavItem:
     icon: str
     needs: str | None = None
     order: int = 100
+    instead_of: str = ""
+    """The address of an entry of Rapport's own that this one takes the place of, such as /dashboard."""
 
 
 @dataclass(frozen=True, slots=True)
