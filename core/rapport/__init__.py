@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from rapport.access import Actor, Membership, Team, User, system
-from rapport.access.service import create_user
+from rapport.access import Actor, Membership, Team, User, UserRole, system
+from rapport.access.service import create_user, deactivate
 from rapport.amounts import known_currency, not_negative
 from rapport.config import Config, load_config
 from rapport.contributions import (
@@ -90,6 +90,8 @@ from rapport.jobs import JobContext, enqueue_job
 from rapport.mail import send_mail
 from rapport.query.lengths import days_between, hours_between, hours_of
 from rapport.records import Logged, Reader, ScopedSession, Unit
+from rapport.records.log import done_after
+from rapport.records.unit import undo
 from rapport.schedules import next_run
 from rapport.settings import setting_of
 from rapport.site import Site
@@ -178,6 +180,7 @@ __all__ = [
     "Transition",
     "Unit",
     "User",
+    "UserRole",
     "Verdict",
     "Workflow",
     "WorkflowAction",
@@ -186,6 +189,8 @@ __all__ = [
     "column_of",
     "create_user",
     "days_between",
+    "deactivate",
+    "done_after",
     "enqueue_job",
     "field",
     "file_of",
@@ -218,6 +223,7 @@ __all__ = [
     "store",
     "system",
     "tell",
+    "undo",
     "use_language",
     "utcnow",
     "uuid7",
