@@ -33,8 +33,8 @@ STATES = {
     "reached": Choice("reached", "Reached", "teal"),
     "missed": Choice("missed", "Not reached", "red"),
 }
-BRANCHES = 400
-"""Points that a chart shows at most."""
+POINTS = 60
+"""About so many days of an objective's time are drawn."""
 
 
 class Objective(
@@ -285,11 +285,7 @@ def _shown(
     kind = measure.kind if measure is not None else "decimal"
     currency = str(site.settings.get("core.currency"))
     begin = it.start or Decimal(0)
-    points = [(each.on, each.value) for each in readings][-BRANCHES:]
-    if not points or points[0][0] > it.from_on:
-        points.insert(0, (it.from_on, begin))
-    if points[-1][0] < it.until_on:
-        points.append((it.until_on, None))  # type: ignore[arg-type]  # the line goes on where nothing is measured yet
+    points = _points(it, begin, readings)
     lines = [expected(begin, it.target, it.from_on, it.until_on, day) for day, _value in points]
 
     def text(value: Decimal | None) -> str:
@@ -316,6 +312,20 @@ def _shown(
                      for day, (_on, value), line in zip(days, points, lines, strict=True)],
         },
     )  # fmt: skip
+
+
+def _points(it: Objective, begin: Decimal, readings: Sequence[Reading]) -> list[tuple[dt.date, Decimal | None]]:
+    """Days at an even distance, so that a straight line is drawn straight, each with the newest reading up to it."""
+    days = (it.until_on - it.from_on).days
+    step = max(1, -(-days // POINTS))
+    marks = [it.from_on + dt.timedelta(days=number) for number in range(0, days, step)]
+    points: list[tuple[dt.date, Decimal | None]] = []
+    for day in [*marks, it.until_on]:
+        known = [each.value for each in readings if each.on <= day]
+        over = not readings or readings[-1].on <= day - dt.timedelta(days=step)
+        value = known[-1] if known and not over else begin if day == it.from_on else None
+        points.append((day, value))
+    return points
 
 
 def objective_facts(reader: Reader, record: Objective) -> Mapping[str, Any]:

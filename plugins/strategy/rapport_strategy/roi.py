@@ -71,7 +71,9 @@ class Factor(
 
     case_id: Mapped[UUID] = ref("strategy.case", label="Scenario", in_list=True)
     title: Mapped[str] = field(label="Factor", in_list=True, searchable=True)
-    weight: Mapped[Decimal] = field(label="Weight", in_list=True, help="All weights together are 1, as in 0.4.")
+    weight: Mapped[Decimal] = field(
+        label="Weight", default=Decimal(1), in_list=True, help="All weights together are 1, as in 0.4."
+    )
     success: Mapped[Decimal | None] = field(
         label="Success", in_list=True, help="0 is none, 1 is full success, as in 0.25. Or name a measure."
     )
@@ -88,12 +90,10 @@ class Factor(
         check_measure(session, self.measure)
 
     def validate(self) -> Sequence[Problem]:
-        """A number or a measure, and a weight that is not below nothing."""
+        """A weight and a success that are rates. What has neither a number nor a measure is not known yet."""
         problems: list[Problem] = []
         if self.weight is not None and not 0 <= self.weight <= 1:
             problems.append(Problem("weight", _("must be between 0 and 1.")))
-        if not self.measure and self.success is None:
-            problems.append(Problem("success", _("is missing. Give a number, or name a measure.")))
         if self.success is not None and not -1 <= self.success <= 10:
             problems.append(Problem("success", _("must be a rate: 0.25 is a quarter.")))
         if self.goal is not None and self.goal == 0:

@@ -271,12 +271,11 @@ def actions() -> list[Action]:
     fields, update = Suggestion.meta.fields, "strategy.suggestion.update"
     reason = replace(fields["reason"], readonly=False, required=True, nullable=False)
     result = replace(fields["result"], readonly=False, required=True, nullable=False)
-    measure = replace(fields["measure"], section="")
     return [
         Action("strategy.suggestion", "vote", "Good idea", "thumb-up", "strategy.vote.create", _vote,
                applies=_at("heard", "accepted")),
         Action("strategy.suggestion", "accept", "We do it", "circle-check", update, _accept, primary=True,
-               fields=[reason, measure], applies=_at("heard")),
+               fields=[reason], applies=_at("heard")),
         Action("strategy.suggestion", "refuse", "We do not do it", "circle-x", update, _refuse, fields=[reason],
                applies=_at("heard", "accepted")),
         Action("strategy.suggestion", "done", "It is done", "checks", update, _done, primary=True, fields=[result],
@@ -298,9 +297,7 @@ def _vote(unit: Unit, records: Sequence[Suggestion], values: Mapping[str, Any]) 
 
 
 def _accept(unit: Unit, records: Sequence[Suggestion], values: Mapping[str, Any]) -> str:
-    (it,) = records
-    unit.update(it, {"measure": values.get("measure") or it.measure})
-    return _decide(unit, it, "accepted", values)
+    return _decide(unit, records[0], "accepted", values)
 
 
 def _refuse(unit: Unit, records: Sequence[Suggestion], values: Mapping[str, Any]) -> str:

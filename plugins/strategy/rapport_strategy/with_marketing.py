@@ -24,12 +24,12 @@ def strategy_worth() -> Worth:
 
 @hookimpl
 def ask_strategy_costs(reader: Reader, since: dt.date, until: dt.date) -> Sequence[Acquired]:
-    if not (reader.actor.may("marketing.cost.read") and reader.actor.may("marketing.campaign.read")):
+    if not (all(reader.actor.may(each.meta.permission("read")) for each in (Campaign, Cost))):
         return []
     begin = dt.datetime.combine(since, dt.time(), dt.UTC)
     end = dt.datetime.combine(until + dt.timedelta(days=1), dt.time(), dt.UTC)
     came: dict[object, int] = {}
-    if reader.actor.may("marketing.response.read"):
+    if reader.actor.may(Response.meta.permission("read")):
         rows = reader.session.execute(
             select(Response.campaign_id, func.count(distinct(Response.customer_id)))
             .join(Customer, Customer.id == Response.customer_id)

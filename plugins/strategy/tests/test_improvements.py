@@ -27,7 +27,7 @@ def test_who_can_decide_gets_it_and_who_had_the_idea_hears_of_it(strategy: Any):
 
     strategy.do(idea, "accept", by=people.member, reason="I like it")
     assert strategy.again(idea).status == "heard"  # who had it does not decide
-    strategy.do(idea, "accept", by=people.manager, reason="Customers leave over it", measure="core.interactions")
+    strategy.do(idea, "accept", by=people.manager, reason="Customers leave over it")
     strategy.app.settle()
     decided = strategy.again(idea)
     assert (decided.status, decided.reason, decided.decided_by_id) == (

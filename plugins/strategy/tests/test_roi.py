@@ -68,8 +68,9 @@ def test_scenarios_stand_side_by_side_with_their_arithmetic(strategy: Any):
 
 def test_a_factor_is_a_number_or_a_measure_there_is(strategy: Any):
     case = strategy.make(Case, title="Plan", gross_profit="60")
-    with pytest.raises(Invalid, match="Give a number, or name a measure"):
-        strategy.make(Factor, case_id=case.id, title="Growth", weight="1")
+    strategy.make(Factor, case_id=case.id, title="Growth", weight="1")
+    with strategy.app.site.read(strategy.app.admin) as reader:
+        assert "Nothing is measured yet of: Growth" in scenarios(reader, [case])[0].result.wrong
     with pytest.raises(Invalid, match="is no measure of this site"):
         strategy.make(Factor, case_id=case.id, title="Growth", weight="1", measure="sales.nothing")
     with pytest.raises(Invalid, match="between 0 and 1"):
