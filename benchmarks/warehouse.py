@@ -179,7 +179,7 @@ def change_one_percent(site: Site) -> int:
 RFM = """
 SELECT customer_id, newest, often, minutes, ntile(5) OVER (ORDER BY newest) AS recency,
        ntile(5) OVER (ORDER BY often) AS frequency, ntile(5) OVER (ORDER BY minutes) AS worth
-FROM (SELECT customer_id, max(at) AS newest, count(*) AS often, sum(minutes) AS minutes FROM interaction
+FROM (SELECT customer_id, max("at") AS newest, count(*) AS often, sum(minutes) AS minutes FROM interaction
       WHERE archived_at IS NULL GROUP BY customer_id) AS each
 """
 PIVOT = """
