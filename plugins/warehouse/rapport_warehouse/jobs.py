@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import time
+
 from rapport import JobContext
+from rapport import gettext as _
 from rapport_warehouse.store import refresh
 
 REFRESH = "warehouse.refresh"
+SECONDS = 2.0
+"""How often a refresh says that it is still at work; then it also hears that it was cancelled."""
 
 
 def run_refresh(context: JobContext, full: bool = False) -> str:
     """Take up what changed; cancelled, it leaves the warehouse as it was."""
-    done = refresh(context.site, full=full, tell=lambda what: context.progress(0))
-    return f"{done.rows} rows in {done.seconds:.1f} s"
+    told, steps = 0.0, 0
+
+    def tell(what: str) -> None:
+        nonlocal told, steps
+        steps += 1
+        if time.monotonic() - told > SECONDS:
+            context.progress(steps, message=what)
+            told = time.monotonic()
+
+    done = refresh(context.site, full=full, tell=tell)
+    return _("%(rows)s rows were read in %(seconds)s s.", rows=done.rows, seconds=f"{done.seconds:.1f}")

@@ -128,6 +128,7 @@ class Business:
         erase(self.site, self.app.admin, self.chance.choice(ids))
 
 
+@pytest.mark.timeout(300)
 @EVERYTHING
 def test_after_anything_a_refresh_holds_what_filling_anew_would(app, actors, monkeypatch):
     monkeypatch.setattr(reading, "AT_FIRST", 3)
@@ -147,6 +148,7 @@ def test_after_anything_a_refresh_holds_what_filling_anew_would(app, actors, mon
     assert [table for table in anew if anew[table] != followed[table]] == []
 
 
+@pytest.mark.timeout(300)
 @EVERYTHING
 def test_the_copy_gives_everybody_the_same_records_and_values(app, actors):
     made = fill(app, Examples(), actors)
