@@ -70,7 +70,7 @@ def train(work: Work) -> Trained:
         chosen = sorted(random.Random(1).sample(range(len(rows)), MOST))  # noqa: S311 - a sample, no secret
         rows, outcomes = [rows[at] for at in chosen], [outcomes[at] for at in chosen]
     trial = try_out(rows, outcomes, held_rows, held, names, lambda step: work.tell(step, STEPS, _("Learning")))
-    foretold = feature_of(FORETOLD, [float(each) for each in trial.chances.of_rows(rows)])
+    foretold = feature_of(FORETOLD, _told_of(Chances.of(trial.chances.kept()), rows))
     return Trained(
         {
             "chances": trial.chances.kept(), "calibration": [list(group) for group in trial.calibration],
@@ -105,7 +105,7 @@ def drift(work: Work, parameters: Mapping[str, Any]) -> Decimal | None:
     found = drifting.drifted(chances.features, values)
     if parameters.get("foretold") and values:
         foretold = Feature.of(parameters["foretold"])
-        told = [float(each) for each in chances.of_rows(values)]
+        told = _told_of(chances, values)
         found |= drifting.drifted([foretold], [{FORETOLD: each} for each in told])
     most = drifting.most(found)
     model = current(work.site, "churn")
@@ -215,6 +215,11 @@ def _told(work: Work, trial: Trial) -> str:
         _("It does not foretell better than the plain ways beside it. Better not use it.")
     )  # fmt: skip
     return f"{good} {said} {way}"
+
+
+def _told_of(chances: Chances, rows: Sequence[Values]) -> list[float]:
+    """The chances to tell buckets by: rounded, so that the same one never falls into two."""
+    return [round(float(each), 3) for each in chances.of_rows(rows)]
 
 
 def _name(work: Work, name: str) -> str:
