@@ -86,7 +86,7 @@ from rapport.interactions.gate import Verdict, ask_gate
 from rapport.interactions.quoting import split_quoted
 from rapport.interactions.receiving import receive
 from rapport.interactions.sending import Draft, message_status, send, send_many
-from rapport.jobs import JobContext, enqueue_job
+from rapport.jobs import JobContext, enqueue_job, job_table
 from rapport.mail import send_mail
 from rapport.query.lengths import days_between, hours_between, hours_of
 from rapport.records import Logged, Reader, ScopedSession, Unit
@@ -200,6 +200,7 @@ __all__ = [
     "hookimpl",
     "hours_between",
     "hours_of",
+    "job_table",
     "known_currency",
     "load_config",
     "message_status",

@@ -11,10 +11,9 @@ from flask import Blueprint, abort, redirect, render_template, url_for
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 
-from rapport import Reader
+from rapport import Reader, job_table
 from rapport import gettext as _
 from rapport.http import current_actor, current_site, needs
-from rapport.jobs import job_table
 from rapport_insights import wording
 from rapport_insights.entities import SEGMENTS, Model, Score
 from rapport_insights.kinds import KINDS, Kind, kind_of

@@ -46,7 +46,9 @@ def test_what_was_learned_of_customers_filters_sorts_and_shows(shop: Any) -> Non
     best = [each for each in scores if each.rfm_segment == "champions"]
     assert len(best) > 5
     assert len(shop.found('insights_rfm_segment = "champions"')) == len(best)
-    assert len(shop.found("insights_alive_chance < 30")) == sum((each.alive_chance or 99) < 30 for each in scores)
+    assert len(shop.found("insights_alive_chance < 30")) == sum(
+        each.alive_chance is not None and each.alive_chance < 30 for each in scores
+    )
     asked = {"sort": "-insights_lifetime_value", "fields": "name,insights_lifetime_value", "limit": 3}
     top = shop.app.client.get("/api/v1/customer", query_string=asked).get_json()["items"]
     values = sorted((each.lifetime_value for each in scores), reverse=True)
