@@ -5,14 +5,25 @@ from __future__ import annotations
 import click
 from flask import Blueprint
 
-from rapport import Job, Schedule, Setting, hookimpl
-from rapport_warehouse import api, commands, jobs
+from rapport import Entity, Job, NavItem, Schedule, Setting, hookimpl
+from rapport_warehouse import api, commands, jobs, pages
+from rapport_warehouse.entities import Report
 from rapport_warehouse.shape import FISCAL_SETTING
 
 
 @hookimpl
+def register_entities() -> list[type[Entity]]:
+    return [Report]
+
+
+@hookimpl
 def register_pages() -> list[Blueprint]:
-    return [api.make_blueprint()]
+    return [api.make_blueprint(), pages.make_blueprint()]
+
+
+@hookimpl
+def register_navigation() -> list[NavItem]:
+    return [NavItem("Figures", "/warehouse", "chart-pie", "warehouse.report.read", 5)]
 
 
 @hookimpl
