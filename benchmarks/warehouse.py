@@ -218,7 +218,7 @@ def ask_warehouse(site: Site, times: int) -> dict[str, Any]:
     with site.read(system("benchmark")) as reader:
         first, answered = best(lambda: answer(reader, asked), 1)
         pivot, answered = best(lambda: answer(reader, asked), times)
-        middle = answered.rows[len(answered.rows) // 2]
+        middle = next(heading for heading in answered.rows if heading[0].key.startswith("2024-06"))
         columns = [tuple(member.key for member in heading) for heading in answered.columns]
         row, column = tuple(member.key for member in middle), ("call", "web")
         assert column in columns
