@@ -183,6 +183,7 @@ def _begun(entity: Any) -> dict[str, Any]:
 FITTING = {
     "calendar.appointment": {"starts_at": "2099-01-01T10:00:00Z", "ends_at": None, "starts_on": None, "ends_on": None,
                              "all_day": False, "rule": "", "zone": "UTC"},
+    "dashboards.dashboard": {"shared": "nobody"},
     "webhook": {"url": "https://example.com/hook", "events": ["*"]},
     "inbound_hook": {"makes": "customer", "mapping": "name = customer.name"},
 }  # fmt: skip
