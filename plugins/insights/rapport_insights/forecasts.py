@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from rapport import N_, Invalid, Problem
 from rapport import gettext as _
-from rapport_insights.kinds import Trained, Work
+from rapport_insights.kinds import Scores, Trained, Work
 from rapport_insights.measured import moments
 from rapport_insights.outlook import Forecast
 from rapport_insights.scores import ACTOR
@@ -49,7 +50,47 @@ def train_calls(work: Work) -> Trained:
     return _train(work, "call_forecast", counts=True)
 
 
+def go_on_sales(work: Work, parameters: Mapping[str, Any]) -> Scores:
+    """Foretell sales anew from what has happened since. No customer gets a score."""
+    _foretell(work, "sales_forecast", counts=False)
+    return {}
+
+
+def go_on_calls(work: Work, parameters: Mapping[str, Any]) -> Scores:
+    """Foretell calls anew from what has happened since. No customer gets a score."""
+    _foretell(work, "call_forecast", counts=True)
+    return {}
+
+
 def _train(work: Work, kind: str, *, counts: bool) -> Trained:
+    told = _foretell(work, kind, counts=counts)
+    found = told.found
+    errors = {
+        "MASE": {"model": round(found.mase, 4), "baseline": round(found.naive_mase, 4)},
+        "sMAPE": {"model": round(found.smape, 4), "baseline": round(found.naive_smape, 4)},
+    }
+    parameters = {
+        "measure": told.measure, "by": told.by, "way": found.way, "season": told.season, "currency": told.currency,
+        "covered": round(found.covered, 4), "origins": found.origins,
+    }  # fmt: skip
+    return Trained(parameters, told.periods, told.until, errors, _told(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What was foretold, of which measure, and from how much."""
+
+    found: Expected
+    measure: str
+    by: str
+    season: int
+    currency: str
+    periods: int
+    until: dt.date
+
+
+def _foretell(work: Work, kind: str, *, counts: bool) -> _Told:
+    """Foretell, and put the new figures in the place of the former ones."""
     name = str(work.site.settings.get(f"insights.{kind}_of") or "")
     by = str(work.site.settings.get(f"insights.{kind}_by"))
     happened, currency = moments(work, name)
@@ -64,15 +105,8 @@ def _train(work: Work, kind: str, *, counts: bool) -> Trained:
             "There are too few figures to learn from: %(num)s periods that are over, and %(horizon)s are to be "
             "foretold.", num=len(values), horizon=step.horizon,
         ))) from None  # fmt: skip
-    coming = following(periods[-1], by, step.horizon)
-    _keep(work, kind, name, currency, coming, found)
-    errors = {
-        "MASE": {"model": round(found.mase, 4), "baseline": round(found.naive_mase, 4)},
-        "sMAPE": {"model": round(found.smape, 4), "baseline": round(found.naive_smape, 4)},
-    }
-    parameters = {"measure": name, "by": by, "way": found.way, "season": season, "currency": currency,
-                  "covered": round(found.covered, 4), "origins": found.origins}  # fmt: skip
-    return Trained(parameters, len(values), periods[-1][0], errors, _told(found))
+    _keep(work, kind, name, currency, following(periods[-1], by, step.horizon), found)
+    return _Told(found, name, by, season, currency, len(values), periods[-1][0])
 
 
 Period = tuple[dt.date, int]

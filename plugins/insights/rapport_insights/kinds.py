@@ -134,11 +134,12 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "sales_forecast", N_("Forecast of sales"),
         N_("What will be sold in the weeks or months to come, at least and at most."),
-        "chart-line", "rapport_insights.forecasts:train_sales",
+        "chart-line", "rapport_insights.forecasts:train_sales", "rapport_insights.forecasts:go_on_sales", into=Outlook,
     ),
     Kind(
         "call_forecast", N_("Forecast of calls"), N_("How many will call, by the hour of the week or by day."),
-        "phone-incoming", "rapport_insights.forecasts:train_calls",
+        "phone-incoming", "rapport_insights.forecasts:train_calls", "rapport_insights.forecasts:go_on_calls",
+        into=Outlook,
     ),
 )  # fmt: skip
 

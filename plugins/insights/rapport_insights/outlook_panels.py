@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from math import exp
 from typing import Any
 
 from sqlalchemy import select
 
-from rapport import Panel, Reader
+from rapport import Formats, Panel, Reader
+from rapport import gettext as _
 from rapport_insights.entities import Model
 from rapport_insights.facts import reasons_in_words
 from rapport_insights.outlook import Forecast
@@ -69,19 +71,40 @@ def churn_model_facts(reader: Reader, record: Any) -> Facts:
 
 
 def forecast_facts(reader: Reader, record: Any) -> Facts:
-    """What is expected, period by period; of hours, a table of days and hours."""
+    """What is expected, period by period, drawn; the table beside it also says at least and at most."""
     if record.kind not in KINDS or record.state != "current":
-        return {"rows": ()}
+        return {"chart": None}
     rows = reader.all(Forecast, Forecast.kind == record.kind, order=(Forecast.starts_on, Forecast.hour))
-    by = record.parameters.get("by", "day")
+    if not rows:
+        return {"chart": None}
+    formats = Formats(reader.actor.language, reader.actor.time_zone)
+    currency, by = record.parameters.get("currency", ""), record.parameters.get("by", "day")
+    title = _("Expected by hour") if by == "hour" else _("Expected")
+    unit = {"unit": "money", "currency": currency} if currency else {"unit": "decimal"}
     days = sorted({row.starts_on for row in rows})
-    figures = {(row.starts_on, row.hour): row for row in rows}
-    busy = sorted({row.hour for row in rows if row.high > 0})
-    return {
-        "rows": rows, "by": by, "days": days, "currency": record.parameters.get("currency", ""),
-        "hours": [(hour, [figures.get((day, hour)) for day in days]) for hour in range(busy[0], busy[-1] + 1)]
-        if by == "hour" and busy else [],
-    }  # fmt: skip
+    shown: dict[str, Any] = {"title": title, "x": [formats.date(day, "short") for day in days], **unit}
+    if by == "hour":
+        figures = {(row.starts_on, row.hour): float(row.expected) for row in rows}
+        busy = sorted({row.hour for row in rows if row.expected >= 0.05})
+        hours = range(busy[0], busy[-1] + 1) if busy else range(0)
+        series = [{"name": f"{hour:02}:00", "data": [figures.get((day, hour)) for day in days]} for hour in hours]
+        return {"chart": {"type": "heatmap", "series": series, **shown}, "table": None, "hours": True}
+    lines = {_("Expected"): "expected", _("At least"): "low", _("At most"): "high"}
+    series = [
+        {"name": name, "data": [float(getattr(row, attribute)) for row in rows], "compared": attribute != "expected"}
+        for name, attribute in lines.items()
+    ]  # fmt: skip
+    said = [
+        [formats.date(row.starts_on), *(_money(formats, each, currency) for each in (row.low, row.expected, row.high))]
+        for row in rows
+    ]  # fmt: skip
+    columns = [_("From"), _("At least"), _("Expected"), _("At most")]
+    return {"chart": {"type": "line", "series": series, **shown}, "table": {"columns": columns, "rows": said},
+            "hours": False}  # fmt: skip
+
+
+def _money(formats: Formats, figure: Decimal, currency: str) -> str:
+    return formats.money(figure, currency) if currency else formats.number(round(figure, 1))
 
 
 def _churn_in_use(reader: Reader) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from rapport import Action, Entity, Job, ListFilter, NavItem, Panel, Schedule, Setting, hookimpl
+from rapport import Action, Entity, Job, ListFilter, Measure, NavItem, Panel, Schedule, Setting, hookimpl
 from rapport_insights import outlook_panels, pages, panels, training
 from rapport_insights.entities import Model, Score
 from rapport_insights.outlook import Forecast, Outlook
@@ -73,6 +73,17 @@ def register_actions() -> list[Action]:
 @hookimpl
 def register_panels() -> list[Panel]:
     return [*panels.panels(), *outlook_panels.panels()]
+
+
+@hookimpl
+def register_measures() -> list[Measure]:
+    return [
+        Measure("insights.expected_sales", "Expected sales", of="insights.forecast", how="sum", value="expected",
+                at="starts_on", filter='kind = "sales_forecast"', kind="money", currency="currency",
+                help="By the first day of the week or month."),
+        Measure("insights.expected_calls", "Expected calls", of="insights.forecast", how="sum", value="expected",
+                at="starts_on", filter='kind = "call_forecast"', kind="decimal"),
+    ]  # fmt: skip
 
 
 @hookimpl

@@ -60,6 +60,8 @@ def renew(context: JobContext) -> str:
     for kind in KINDS:
         model = current(site, kind.name)
         old = model is not None and days and utcnow() - (model.trained_at or utcnow()) >= dt.timedelta(days=days)
+        if model is None and _failed_lately(site, kind.name):
+            continue
         with site.db.write() as connection:
             if model is None or old:
                 ask(connection, TRAIN, kind.name)
@@ -74,6 +76,13 @@ def current(site: Site, kind: str) -> Model | None:
     with site.read(ACTOR) as reader:
         found = reader.all(Model, Model.kind == kind, Model.state == "current", order=Model.number.desc(), limit=1)
     return found[0] if found else None
+
+
+def _failed_lately(site: Site, kind: str) -> bool:
+    """Whether it could not be trained within the last week: there is no need to hear that every morning."""
+    lately = utcnow() - dt.timedelta(days=7)
+    with site.read(ACTOR) as reader:
+        return bool(reader.all(Model, Model.kind == kind, Model.state == "failed", Model.trained_at > lately, limit=1))
 
 
 def _known(kind: str) -> Kind:
