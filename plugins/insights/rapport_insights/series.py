@@ -36,6 +36,8 @@ WAYS = (
 """What is tried; those with a season need two whole ones, and those that multiply it figures above 0."""
 LEVELS, TRENDS, SEASONS, DYING = (0.02, 0.08, 0.2, 0.4, 0.7), (0.0, 0.02, 0.1, 0.3), (0.0, 0.05, 0.15, 0.4), 0.9
 ORIGINS = 6
+NONE = 0.05
+"""Of what is counted, less than one in twenty periods is none."""
 INNER = (0.1, 0.9)
 """Four of five figures are expected between low and high."""
 Tell = Callable[[int, int], None]
@@ -133,7 +135,7 @@ def _scale(y: Floats, season: int) -> float:
 def _tidy(values: Floats, counts: bool) -> Floats:
     import numpy as np
 
-    return np.maximum(values, 0.0) if counts else values
+    return np.where(values < NONE, 0.0, values) if counts else values
 
 
 def _smape(truths: Sequence[Floats], told: Sequence[Floats]) -> float:
