@@ -90,7 +90,7 @@ def forecast_facts(reader: Reader, record: Any) -> Facts:
         series = [{"name": f"{hour:02}:00", "data": [figures.get((day, hour)) for day in days]} for hour in hours]
         return {"chart": {"type": "heatmap", "series": series, **shown}, "table": None, "hours": True}
     lines = {_("Expected"): "expected", _("At least"): "low", _("At most"): "high"}
-    series = [
+    drawn: list[dict[str, Any]] = [
         {"name": name, "data": [float(getattr(row, attribute)) for row in rows], "compared": attribute != "expected"}
         for name, attribute in lines.items()
     ]  # fmt: skip
@@ -99,7 +99,7 @@ def forecast_facts(reader: Reader, record: Any) -> Facts:
         for row in rows
     ]  # fmt: skip
     columns = [_("From"), _("At least"), _("Expected"), _("At most")]
-    return {"chart": {"type": "line", "series": series, **shown}, "table": {"columns": columns, "rows": said},
+    return {"chart": {"type": "line", "series": drawn, **shown}, "table": {"columns": columns, "rows": said},
             "hours": False}  # fmt: skip
 
 
