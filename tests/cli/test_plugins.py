@@ -167,7 +167,6 @@ def _serve_a_customer(home: Path) -> None:
         deliver_all(site)
 
 
-@pytest.mark.timeout(145)  # eight processes, each of which starts anew
 def test_code_comes_and_goes_by_its_own_commands_and_data_stays(tmp_path: Path) -> None:
     desk = Desk.at(tmp_path)
     desk.do("rapport", "init", "site", *ADMIN)

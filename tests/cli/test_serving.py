@@ -100,7 +100,6 @@ def test_the_worker_tells_plugins_what_happened_and_stops_when_asked(type_: Type
         assert "Finishing what is being done" in output
 
 
-@pytest.mark.timeout(145)  # six processes, four of which stay
 def test_enabling_shows_in_every_process_without_a_restart(type_: Type, home: Path) -> None:
     bearer = f"Bearer {type_('--home', home, 'user', 'token', EMAIL).stdout.split()[-1]}"
     port = free_port()
