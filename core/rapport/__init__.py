@@ -87,7 +87,7 @@ from rapport.interactions.quoting import split_quoted
 from rapport.interactions.receiving import receive
 from rapport.interactions.sending import Draft, message_status, send, send_many
 from rapport.jobs import JobContext, enqueue_job, job_table
-from rapport.mail import send_mail
+from rapport.mail import enqueue_mail, send_mail
 from rapport.query.lengths import days_between, hours_between, hours_of
 from rapport.records import Logged, Reader, ScopedSession, Unit
 from rapport.records.log import done_after
@@ -192,6 +192,7 @@ __all__ = [
     "deactivate",
     "done_after",
     "enqueue_job",
+    "enqueue_mail",
     "field",
     "file_of",
     "find_duplicates",

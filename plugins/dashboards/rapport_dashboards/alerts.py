@@ -24,11 +24,11 @@ from rapport import (
     Task,
     Unit,
     User,
+    enqueue_mail,
     gettext,
     system,
     utcnow,
 )
-from rapport.mail import enqueue_mail
 from rapport_dashboards.boards import may_ask
 from rapport_dashboards.entities import DASHBOARD, Alert, AlertState, Card
 from rapport_dashboards.figures import currency_of, formats_of, write

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rapport import N_
 from rapport import gettext as _
-from rapport.i18n.catalogs import N_
 from rapport_warehouse.question import Answer, Cell, Heading, MeasureInfo, Value
 
 TYPES: dict[str, tuple[str, str]] = {
