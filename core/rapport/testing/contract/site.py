@@ -614,8 +614,8 @@ def purging_takes_all_its_tables_along(trial: Trial) -> Findings:
     disable(config, name)
     purge(config, name)
     with trial.site.db.read() as connection:
-        its = re.compile(rf"(^|_){re.escape(name)}(_|$)")  # its name is in its tables, and in that of its migrations
-        left = [table for table in inspect(connection).get_table_names() if its.search(table)]
+        its = re.compile(rf"{re.escape(name)}(_.*)?|alembic_version_{re.escape(name)}")
+        left = [table for table in inspect(connection).get_table_names() if its.fullmatch(table)]
     for table in left:
         yield Finding(table, f"the table {table} is still there after a purge")
 
