@@ -151,6 +151,9 @@ def _kept(site: Any) -> set[str]:
 def _name_everywhere(story: Any, who: Actor) -> set[str]:
     """One record for each field of any kind that may name somebody, where such a record can be made at all."""
     app, examples, named = story.app, Examples(), set()
+    with app.site.write(app.admin) as unit:  # an alert watches a figure, not a list
+        figure = examples.make(unit, app.site.entities["dashboards.card"], shape="figure")
+    examples._parents["dashboards.card"] = figure.id
     for share in shares(app.site):
         if share.duty.what == "keep":
             continue
