@@ -10,7 +10,7 @@ from .conftest import EMAIL, PASSWORD
 def test_a_call_is_logged_before_the_scripts_are_there(chromium: Any, business: str) -> None:
     context = chromium.new_context(base_url=business, locale="en", java_script_enabled=False)
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(30_000)
     page.goto("/sign-in")
     page.locator("[name=email]").fill(EMAIL)
     page.locator("[name=password]").fill(PASSWORD)
