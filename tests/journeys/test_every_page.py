@@ -29,7 +29,7 @@ def pages(page: Any) -> list[str]:
     return [path for path in found if "." not in path.rpartition("/")[2] or path.startswith("/sales")]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("lang", "theme", "size"),
     [("en", "light", WIDE), ("fa", "dark", PHONE)],
