@@ -15,6 +15,7 @@ from rapport import (
     Channel,
     Column,
     Customer,
+    Dimension,
     Entity,
     Field,
     Follower,
@@ -26,6 +27,7 @@ from rapport import (
     JobContext,
     ListFilter,
     Logged,
+    Measure,
     Message,
     NavItem,
     Outgoing,
@@ -213,6 +215,18 @@ def by_day(reader: Reader) -> Sequence[Any]:
     """Rows with an attribute for each column."""
     days = select(Visit.planned_on, func.count().label("visits")).group_by(Visit.planned_on)
     return reader.session.execute(days.order_by(Visit.planned_on).limit(1000)).all()
+
+
+@hookimpl
+def register_measures() -> list[Measure]:
+    """Figures that a warehouse, dashboards and objectives ask for; records that count, and how."""
+    return [Measure("visits.visits", "Visits", of="visits.visit", at="planned_on")]
+
+
+@hookimpl
+def register_dimensions() -> list[Dimension]:
+    """It suits every measure of visits, and of whatever refers to a visit."""
+    return [Dimension("visits.stage", "Stage", of="visits.visit", value="stage_id")]
 
 
 @hookimpl

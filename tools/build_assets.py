@@ -32,6 +32,8 @@ DOCUMENT_FONTS = {
     "han": ("noto-sans-sc", "NotoSansSC"),
 }
 """By script, the npm package and the name of its font. All under the Open Font License."""
+COME_ALONG = ("@tabler/icons", "zrender", "tslib")
+"""What we ship parts of without naming it as a dependency: the icons, and what draws for echarts."""
 _BACKGROUND = re.compile(r'<path\s+stroke="none"\s+d="M0 0h24v24H0z"\s+fill="none"\s*/>')
 
 
@@ -119,7 +121,8 @@ def _complete() -> bool:
 
 
 def _bundle(node: Node, work: Path, environment: dict[str, str]) -> None:
-    entries = [f"app={SOURCES / 'app.js'}", f"app={SOURCES / 'ltr.css'}", f"app.rtl={SOURCES / 'rtl.css'}"]
+    scripts = [f"app={SOURCES / 'app.js'}", f"charts={SOURCES / 'charts.js'}"]
+    entries = [*scripts, f"app={SOURCES / 'ltr.css'}", f"app.rtl={SOURCES / 'rtl.css'}"]
     command = [str(node.node), str(MODULES / "esbuild" / "bin" / "esbuild"), *entries, f"--outdir={work}"]
     options = ["--bundle", "--minify", "--format=iife", "--legal-comments=eof", "--log-level=error"]
     fonts = ["--loader:.woff2=file", "--asset-names=fonts/[name]-[hash]"]
@@ -149,8 +152,8 @@ def _copy_fonts(work: Path) -> None:
 def _copy_licences(work: Path) -> None:
     """The licences of what we ship travel with it."""
     wanted = json.loads((SOURCES / "package.json").read_text("utf-8"))
-    names = [*wanted["dependencies"], "@tabler/icons"]
-    parts = [f"{name}\n\n{_licence(MODULES / name)}\n" for name in names]
+    names = [*wanted["dependencies"], *COME_ALONG]
+    parts = [f"{name}\n\n{_licence(MODULES / name)}{_notice(MODULES / name)}\n" for name in names]
     (work / "LICENSES.txt").write_text(("\n" + "-" * 80 + "\n\n").join(parts), encoding="utf-8")
 
 
@@ -160,6 +163,12 @@ def _licence(package: Path) -> str:
     if text is not None:
         return text.read_text("utf-8").strip()
     return str(json.loads((package / "package.json").read_text("utf-8"))["license"])
+
+
+def _notice(package: Path) -> str:
+    """What the Apache licence asks to be handed on beside it."""
+    text = package / "NOTICE"
+    return "\n\n" + text.read_text("utf-8").strip() if text.exists() else ""
 
 
 def _write_manifest(work: Path) -> None:

@@ -2,20 +2,23 @@
 
 from uuid import UUID
 
-from rapport.access import Actor, Membership, Team, User, system
-from rapport.access.service import create_user
+from rapport.access import Actor, Membership, Team, User, UserRole, system
+from rapport.access.service import create_user, deactivate
+from rapport.amounts import known_currency, not_negative
 from rapport.config import Config, load_config
 from rapport.contributions import (
     Action,
     ActionResult,
     Channel,
     Column,
+    Dimension,
     Follower,
     ImportStep,
     Incoming,
     InteractionType,
     Job,
     ListFilter,
+    Measure,
     NavItem,
     Outgoing,
     OutgoingFile,
@@ -83,9 +86,12 @@ from rapport.interactions.gate import Verdict, ask_gate
 from rapport.interactions.quoting import split_quoted
 from rapport.interactions.receiving import receive
 from rapport.interactions.sending import Draft, message_status, send, send_many
-from rapport.jobs import JobContext, enqueue_job
-from rapport.mail import send_mail
-from rapport.records import Logged, Reader, Unit
+from rapport.jobs import JobContext, enqueue_job, job_table
+from rapport.mail import enqueue_mail, send_mail
+from rapport.query.lengths import days_between, hours_between, hours_of
+from rapport.records import Logged, Reader, ScopedSession, Unit
+from rapport.records.log import done_after
+from rapport.records.unit import undo
 from rapport.schedules import next_run
 from rapport.settings import setting_of
 from rapport.site import Site
@@ -111,6 +117,7 @@ __all__ = [
     "Consent",
     "ContactPoint",
     "Customer",
+    "Dimension",
     "Draft",
     "Entity",
     "Extension",
@@ -130,6 +137,7 @@ __all__ = [
     "ListFilter",
     "Logged",
     "Match",
+    "Measure",
     "Membership",
     "Message",
     "NavItem",
@@ -154,6 +162,7 @@ __all__ = [
     "RetentionRule",
     "SampleData",
     "Schedule",
+    "ScopedSession",
     "SearchResult",
     "Setting",
     "Site",
@@ -171,6 +180,7 @@ __all__ = [
     "Transition",
     "Unit",
     "User",
+    "UserRole",
     "Verdict",
     "Workflow",
     "WorkflowAction",
@@ -178,19 +188,28 @@ __all__ = [
     "ask_gate",
     "column_of",
     "create_user",
+    "days_between",
+    "deactivate",
+    "done_after",
     "enqueue_job",
+    "enqueue_mail",
     "field",
     "file_of",
     "find_duplicates",
     "gettext",
     "hook",
     "hookimpl",
+    "hours_between",
+    "hours_of",
+    "job_table",
+    "known_currency",
     "load_config",
     "message_status",
     "move",
     "moves_of",
     "next_run",
     "ngettext",
+    "not_negative",
     "open_file",
     "receive",
     "ref",
@@ -206,6 +225,7 @@ __all__ = [
     "store",
     "system",
     "tell",
+    "undo",
     "use_language",
     "utcnow",
     "uuid7",

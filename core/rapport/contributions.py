@@ -20,12 +20,14 @@ __all__ = [
     "Action",
     "Channel",
     "Column",
+    "Dimension",
     "Follower",
     "ImportStep",
     "Incoming",
     "InteractionType",
     "Job",
     "ListFilter",
+    "Measure",
     "NavItem",
     "Outgoing",
     "OutgoingFile",
@@ -99,6 +101,8 @@ class NavItem:
     icon: str
     needs: str | None = None
     order: int = 100
+    instead_of: str = ""
+    """The address of an entry of Rapport's own that this one takes the place of, such as /dashboard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +203,65 @@ class Report:
     fields: Sequence[Field] = ()
     template: str = ""
     order: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A figure of the business that can be asked for by any dimension and period.
+
+        Measure("sales.won_amount", "Won", of="sales.opportunity", how="sum", value="amount", currency="currency",
+                at="closed_on", filter='stage.kind = "won"')
+        Measure("sales.win_rate", "Win rate", over=("sales.won", "sales.closed"), kind="percent")
+
+    It is told of records, never kept: whoever asks gets what their own records say. A ratio has no records of its own,
+    it divides one measure by another. Where nobody asks (no module works it out) it costs nothing.
+    """
+
+    name: str
+    """`<plugin>.<measure>`."""
+    title: str
+    of: str = ""
+    """The kind of record that is counted: each one that `filter` lets through, once, on the day of `at`."""
+    how: str = "count"
+    """What is made of them: count, sum, average, least, most, or distinct (how many different values)."""
+    value: str | Callable[[Any], Any] = ""
+    """The field it is made of, or a function that makes an SQL expression of the entity's class."""
+    at: str = "created_at"
+    """The field with the day or moment it happened: a date or an instant, or one of the record that a reference leads
+    to (`order.ordered_on` of an order's lines)."""
+    filter: str = ""
+    """Which records count, in the filter language; empty: all. Those that are archived never do."""
+    over: tuple[str, str] | None = None
+    """For a ratio: the measure above the line and the one below, by name."""
+    kind: str = "integer"
+    """How it is shown: integer, decimal, money, percent (0.25 is 25 %), hours or days."""
+    currency: str = ""
+    """For money: the field with the currency. Amounts of two currencies are never added up."""
+    better: str = "up"
+    """Which way is good: up or down."""
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """What measures are told apart by: `Dimension("sales.reason", "Reason", of="sales.opportunity", value="reason")`.
+
+    It suits every measure of the same kind of record, and of every kind that leads to it by references: a field of
+    customers tells orders apart, and the lines of orders too. Days, months and years are there for every measure.
+    """
+
+    name: str
+    """`<plugin>.<dimension>`."""
+    title: str
+    of: str
+    """The kind of record that has the field."""
+    value: str
+    """The field: a choice, a text, a flag, a reference or a stage, or one part of an address (`address.country`).
+    `id` stands for the record itself."""
+    via: str = ""
+    """The reference that leads there, where there is more than one way. Without it the shortest way is taken; of
+    several as short, the one by references named after what they point at (`customer_id` before `contact_id`)."""
+    help: str = ""
 
 
 @dataclass(frozen=True, slots=True)

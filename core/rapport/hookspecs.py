@@ -24,12 +24,14 @@ if TYPE_CHECKING:
         Action,
         Channel,
         Column,
+        Dimension,
         Follower,
         ImportStep,
         Incoming,
         InteractionType,
         Job,
         ListFilter,
+        Measure,
         NavItem,
         Panel,
         Report,
@@ -208,6 +210,22 @@ def register_workflow_actions() -> Sequence[WorkflowAction]:
 @hook("register")
 def register_reports() -> Sequence[Report]:
     """Tables of figures with a page of their own and a file to take away; named `<plugin>.<report>`.
+
+    *Kind* register. *Transaction* none. *On failure* the plugin is quarantined.
+    """
+
+
+@hook("register")
+def register_measures() -> Sequence[Measure]:
+    """Figures of the business that can be asked for by any dimension; named `<plugin>.<measure>`.
+
+    *Kind* register. *Transaction* none. *On failure* the plugin is quarantined.
+    """
+
+
+@hook("register")
+def register_dimensions() -> Sequence[Dimension]:
+    """What measures can be told apart by; named `<plugin>.<dimension>`.
 
     *Kind* register. *Transaction* none. *On failure* the plugin is quarantined.
     """

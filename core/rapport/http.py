@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Blueprint, Flask, Response, current_app, g, request, send_file
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 _POLICY = "_rapport_policy"
+_DESCRIBED = "_rapport_described"
 
 
 def current_site() -> Site:
@@ -48,6 +50,31 @@ def needs(permission: str) -> Callable[[F], F]:
         return view
 
     return mark
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the API's own description says of a view that a plugin brings below /api/v1/."""
+
+    summary: str
+    parameters: Mapping[str, str]
+    body: str
+
+
+def described(summary: str, parameters: Mapping[str, str] | None = None, *, body: str = "") -> Callable[[F], F]:
+    """Put a view below /api/v1/ into the OpenAPI document: what it does, its query parameters, and what is posted."""
+
+    def mark(view: F) -> F:
+        setattr(view, _DESCRIBED, Described(summary, dict(parameters or {}), body))
+        return view
+
+    return mark
+
+
+def description_of(view: Callable[..., Any]) -> Described | None:
+    """What a view says of itself to programs."""
+    found: Described | None = getattr(view, _DESCRIBED, None)
+    return found
 
 
 def current_view() -> Callable[..., Any] | None:

@@ -25,11 +25,13 @@ from rapport.contributions import (
     Action,
     Channel,
     Column,
+    Dimension,
     Follower,
     ImportStep,
     InteractionType,
     Job,
     ListFilter,
+    Measure,
     NavItem,
     Panel,
     Report,
@@ -98,7 +100,7 @@ class NoSite(RapportError):
 class Site:
     """One generation of a site. When plugins or settings change, a new generation is built beside it and takes over."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config) -> None:  # noqa: PLR0915 - a line for each registry
         self.config = config
         self.db = Database(config)
         self.hooks = Hooks()
@@ -110,6 +112,8 @@ class Site:
         self.columns: Registry[Column] = Registry("column", lambda column: f"{column.entity}:{column.name}")
         self.list_filters: Registry[ListFilter] = Registry("list filter", lambda each: f"{each.entity}:{each.name}")
         self.reports: Registry[Report] = Registry("report", lambda report: report.name)
+        self.measures: Registry[Measure] = Registry("measure", lambda measure: measure.name)
+        self.dimensions: Registry[Dimension] = Registry("dimension", lambda dimension: dimension.name)
         self.import_steps: Registry[ImportStep] = Registry("import step", lambda step: f"{step.entity}:{step.name}")
         self.actions: Registry[Action] = Registry("action", lambda action: f"{action.entity}:{action.name}")
         self.workflow_actions: Registry[WorkflowAction] = Registry("workflow action", lambda action: action.name)
@@ -277,6 +281,8 @@ class Site:
             hookspecs.register_columns: self.columns,
             hookspecs.register_list_filters: self.list_filters,
             hookspecs.register_reports: self.reports,
+            hookspecs.register_measures: self.measures,
+            hookspecs.register_dimensions: self.dimensions,
             hookspecs.register_import_steps: self.import_steps,
             hookspecs.register_actions: self.actions,
             hookspecs.register_workflow_actions: self.workflow_actions,
@@ -306,7 +312,7 @@ class Site:
                             f"has. Name the plugin that has it in this one's dependencies."
                         )
         name = registry.name_of(item)
-        named_after_owner = registry in (self.slots, self.schedules, self.followers)
+        named_after_owner = registry in (self.slots, self.schedules, self.followers, self.measures, self.dimensions)
         if named_after_owner and not info.builtin and not name.startswith(f"{info.name}."):
             ending = "place" if registry is self.slots else registry.what
             raise PluginError(f"the {registry.what} '{name}' must be named '{info.name}.<{ending}>'. Rename it.")

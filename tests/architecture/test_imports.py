@@ -17,7 +17,7 @@ FLOORS = (
     ("rapport.contributions", "rapport.registry", "rapport.hookspecs", "rapport.i18n"),
     ("rapport.hooks", "rapport.plugins", "rapport.db"),
     ("rapport.entities", "rapport.query", "rapport.outbound"),
-    ("rapport.access", "rapport.settings"),
+    ("rapport.access", "rapport.amounts", "rapport.settings"),
     ("rapport.records",),
     (
         "rapport.events",
@@ -32,7 +32,7 @@ FLOORS = (
         "rapport.worker",
         "rapport.wording",
     ),
-    ("rapport.fit",),
+    ("rapport.figures", "rapport.fit"),
     ("rapport.site", "rapport.slots", "rapport.customers", "rapport.interactions", "rapport.workflows"),
     ("rapport", "rapport.lifecycle"),
     ("rapport.builtin.*",),

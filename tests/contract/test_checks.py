@@ -67,6 +67,22 @@ def register_settings():
 
 
 @hookimpl
+def register_measures():
+    return [
+        Measure("{name}.amount", "Amount", of="{name}.{noun}", how="sum", value="amuont", at="label", filter="size > 1",
+                kind="money", currency="curency"),
+        Measure("{name}.strange", "Strange", of="{name}.{noun}", how="sum", value=lambda entity: entity.nothing),
+        Measure("{name}.share", "Share", over=("{name}.amount", "{name}.nothing"), kind="percent"),
+    ]
+
+
+@hookimpl
+def register_dimensions():
+    return [Dimension("{name}.colour", "Colour", of="{name}.{noun}", value="colour"),
+            Dimension("{name}.way", "Way", of="customer", value="id", via="nobody_id")]
+
+
+@hookimpl
 def register_columns():
     return [Column("customer", "again", "Again", one_by_one)]
 
@@ -140,7 +156,8 @@ def test_every_promise_that_is_broken_is_told(write: Write, tmp_path: Path) -> N
         ("{package}/entities.py", 'default="")', f'default="")\n{TERRIBLE_ENTITIES}'),
         ("{package}/plugin.py", "from rapport import Entity", "import hypothesis\nfrom sqlalchemy import select\n"
          "from rapport.records.unit import Unit\n"
-         "from rapport import Action, Channel, Column, Customer, Entity, Job, Outgoing, Receipt, Setting"),
+         "from rapport import Action, Channel, Column, Customer, Dimension, Entity, Job\n"
+         "from rapport import Measure, Outgoing, Receipt, Setting"),
         ("{package}/plugin.py", "import {Class}", "import {Class}, Never"),
         ("{package}/plugin.py", "return [{Class}]", f"return [{{Class}}, Never]\n{TERRIBLE_PLUGIN}"),
         ("{package}/panels.py", "    records =", '    raise RuntimeError("no panel today")\n    records ='),
@@ -173,6 +190,14 @@ def test_every_promise_that_is_broken_is_told(write: Write, tmp_path: Path) -> N
         "(no style of its own on an element)",
         "'Hello' is not translated: write {{ _('…') }}",
         f"the setting 'goal' must be named '{name}.<setting>'",
+        f"{name}.amount: there is no field 'amuont'.",
+        f"{name}.amount: at='label' is no date or moment of {name}.thing.",
+        f"{name}.amount: its filter cannot be used: at character 1: {name}.thing has no field 'size'.",
+        f"{name}.amount: there is no currency 'curency'.",
+        f"{name}.strange: its value cannot be worked out: type object 'Thing' has no attribute 'nothing'",
+        f"{name}.share: there is no measure '{name}.nothing'.",
+        f"{name}.colour: there is no field 'colour'.",
+        f"{name}.way: no kind of record has a reference 'nobody_id' to customer.",
         f"Press: there is no permission '{name}.thing.press'",
         f"{name}.thing: viewers are granted {name}.thing.update",
         f"Write what is missing: rapport db revision {name}",

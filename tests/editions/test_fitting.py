@@ -6,6 +6,8 @@ import pytest
 from rapport_callcenter import Disposition, WrapUp
 from rapport_callcenter import Queue as CallQueue
 from rapport_callcenter import Site as CallSite
+from rapport_dashboards import Card, Dashboard
+from rapport_dashboards import Target as FigureTarget
 from rapport_email.entities import Template
 from rapport_marketing import Strategy
 from rapport_sales import AssignmentRule, ScoreRule, Territory
@@ -13,6 +15,7 @@ from rapport_service import (
     CarePlan,
     CareStep,
     Escalation,
+    Holiday,
     Hours,
     Macro,
     Question,
@@ -153,7 +156,7 @@ def test_every_kind_of_configuration_there_is_goes_to_another_site_by_export(sho
         settings=SETTINGS.format(currency="USD", days=45), views=VIEWS, fit=FIT.format(position=1, customers="Shops"),
     )  # fmt: skip
     shop.apply(everything)
-    switch_on(shop.config, ["callcenter", "email", "marketing", "service"])
+    switch_on(shop.config, ["callcenter", "dashboards", "email", "marketing", "service"])
     shop.add(Template, name="welcome", title="Welcome", subject="Welcome", body="Hello {{ customer.name }}")
     shop.add(CustomEntity, name="custom.filter", title="Filter", grants={"member": "read"})
     shop.add(
@@ -172,6 +175,7 @@ def test_every_kind_of_configuration_there_is_goes_to_another_site_by_export(sho
     plan = shop.add(CarePlan, name="New customers", filter='tags has "new"')
     shop.add(CareStep, care_plan_id=plan.id, title="Welcome", after_days=3)
     hours = shop.add(Hours, name="Office", zone="Europe/Paris")
+    shop.add(Holiday, hours_id=hours.id, day="2026-07-14", name="Bastille Day")
     sla = shop.add(Sla, name="Gold", filter='customer.tags has "vip"', hours_id=hours.id)
     shop.add(Target, sla_id=sla.id, priority="urgent", first_response=60)
     shop.add(Escalation, sla_id=sla.id, raise_priority=True)
@@ -182,6 +186,9 @@ def test_every_kind_of_configuration_there_is_goes_to_another_site_by_export(sho
     shop.add(WrapUp, name="Advice", position=9)
     shop.add(Disposition, name="Moved away", result="reached", task="Ask for the new address")
     shop.add(Strategy, name="Gold", least="5000", decision="invest", service_level="Gold")
+    board = shop.add(Dashboard, name="Pools", shared="everybody")
+    shop.add(Card, dashboard_id=board.id, title="Won", question={"measures": ["sales.won"]})
+    shop.add(FigureTarget, name="Won a month", measure="sales.won", value="12")
     with shop.site() as site:
         assert {key.partition("/")[0] for key in shop.listed()} == set(Kinds(site).names())
     export_edition(shop.config, tmp_path / "export", name="exported")
@@ -201,10 +208,11 @@ def test_every_plugin_s_configuration_has_an_example_in_these_tests(shop):
     with shop.site() as site:
         assert set(Kinds(site).names()) == {
             "callcenter.disposition", "callcenter.queue", "callcenter.site", "callcenter.wrap_up",
-            "custom_entity", "custom_field", "email.template", "frequency_cap", "layout", "marketing.strategy",
+            "custom_entity", "custom_field", "dashboards.card", "dashboards.dashboard", "dashboards.target",
+            "email.template", "frequency_cap", "layout", "marketing.strategy",
             "pipeline", "purpose",
             "quiet_hours", "retention_rule", "role", "sales.assignment_rule", "sales.score_rule", "sales.territory",
-            "service.care_plan", "service.care_step", "service.escalation", "service.hours",
+            "service.care_plan", "service.care_step", "service.escalation", "service.holiday", "service.hours",
             "service.macro", "service.question", "service.queue", "service.sla", "service.survey", "service.target",
             "setting", "stage", "term", "view", "workflow",
         }  # fmt: skip

@@ -9,6 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -263,6 +264,10 @@ class Site(BaseHTTPRequestHandler):
 
     moves: list[dict[str, list[str]]]
 
+    def page(self, path: str, lang: str, theme: str) -> bytes | None:
+        """A further page of tests that show something else."""
+        return None
+
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         query = parse_qs(url.query)
@@ -270,6 +275,8 @@ class Site(BaseHTTPRequestHandler):
         if url.path.startswith("/static/") and file.is_file():
             kinds = {".js": "text/javascript", ".css": "text/css", ".woff2": "font/woff2"}
             self._answer(file.read_bytes(), kinds[file.suffix])
+        elif made := self.page(url.path, query.get("lang", ["en"])[0], query.get("theme", ["light"])[0]):
+            self._answer(made, "text/html")
         elif url.path == "/":
             self._answer(render(lang=query["lang"][0], theme=query["theme"][0]).encode(), "text/html")
         elif url.path == "/suggest":
@@ -357,8 +364,15 @@ def browser(chromium: Any) -> Any:
 
 @pytest.fixture
 def site() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
+    with serve(Site) as served:
+        yield served
+
+
+@contextmanager
+def serve(kind: type[Site]) -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
+    """The address of a gallery, and what is moved in it."""
     moves: list[dict[str, list[str]]] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Site", (Site,), {"moves": moves}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Served", (kind,), {"moves": moves}))
     thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.02))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}", moves

@@ -81,6 +81,8 @@ class UserRole(
 class Token(Entity, name="token", title="API token", icon="key", listed=False):
     """A key for programs. Only its hash is kept; it can do what its user can, within its scopes."""
 
+    past_log = True  # when it was last used
+
     user_id: Mapped[UUID] = ref("user")
     name: Mapped[str] = field(label="Name", in_list=True)
     token_hash: Mapped[str] = field(secret=True, readonly=True, unique=True)

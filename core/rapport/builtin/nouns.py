@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rapport.access import Membership, Role, Team, Token, User, UserRole
-from rapport.contributions import Action, Follower, InteractionType, Job, ListFilter, Schedule, Setting, WorkflowAction
+from rapport.contributions import (
+    Action,
+    Dimension,
+    Follower,
+    InteractionType,
+    Job,
+    ListFilter,
+    Measure,
+    Schedule,
+    Setting,
+    WorkflowAction,
+)
 from rapport.customers import ContactPoint, Customer, Relation
 from rapport.customers.retention import COUNT_ACTION, RETENTION_JOB, RETENTION_SCHEDULE, RetentionRule
 from rapport.entities import Entity
@@ -28,6 +41,7 @@ from rapport.interactions.sending import SEND_JOB
 from rapport.interactions.tasks import finish, reopen
 from rapport.jobs import FORGET_JOB, FORGET_SCHEDULE
 from rapport.mail import MAIL_JOB
+from rapport.query.lengths import hours_of
 from rapport.schedules import ZONE_SETTING
 from rapport.workflows import Approval, Pipeline, Stage, Transition, Workflow, WorkflowInstance, WorkflowVersion
 from rapport.workflows.actions import ACTIONS, WEBHOOK_JOB
@@ -67,6 +81,58 @@ def register_followers() -> list[Follower]:
 @hookimpl
 def register_workflow_actions() -> list[WorkflowAction]:
     return list(ACTIONS)
+
+
+@hookimpl
+def register_measures() -> list[Measure]:
+    return [
+        Measure("core.new_customers", "New customers", of="customer"),
+        Measure("core.interactions", "Interactions", of="interaction", at="at"),
+        Measure("core.customers_reached", "Customers in touch", of="interaction", how="distinct", value="customer_id",
+                at="at"),
+        Measure("core.tasks", "Tasks made", of="task"),
+        Measure("core.tasks_done", "Tasks done", of="task", at="done_at", filter="done_at is not empty"),
+        Measure("core.tasks_open", "Tasks not done", of="task", at="due_on", filter="done_at is empty",
+                better="down", help="By the day they are due."),
+        Measure("core.messages_sent", "Messages sent", of="message", at="sent_at", filter="sent_at is not empty"),
+        Measure("core.messages_bounced", "Messages that did not arrive", of="message", at="sent_at",
+                filter='state = "bounced" and sent_at is not empty', better="down"),
+        Measure("core.bounce_rate", "Messages that did not arrive, share",
+                over=("core.messages_bounced", "core.messages_sent"), kind="percent", better="down"),
+        Measure("core.stage_moves", "Stage moves", of="transition", at="at"),
+        Measure("core.stage_time", "Hours in the stage before", of="transition", how="average", value=_in_stage,
+                at="at", filter="source_id is not empty", kind="hours", better="down"),
+    ]  # fmt: skip
+
+
+def _in_stage(move: Any) -> Any:
+    return hours_of(move.seconds)
+
+
+@hookimpl
+def register_dimensions() -> list[Dimension]:
+    return [
+        Dimension("core.customer", "Customer", of="customer", value="id"),
+        Dimension("core.customer_kind", "Person or organisation", of="customer", value="kind"),
+        Dimension("core.country", "Country", of="customer", value="address.country"),
+        Dimension("core.region", "Region", of="customer", value="address.region"),
+        Dimension("core.city", "City", of="customer", value="address.city"),
+        Dimension("core.industry", "Industry", of="customer", value="industry"),
+        Dimension("core.customer_source", "Source of the customer", of="customer", value="source"),
+        Dimension("core.language", "Language", of="customer", value="language"),
+        Dimension("core.customer_owner", "Customer’s owner", of="customer", value="owner_id"),
+        Dimension("core.owner", "Owner", of="user", value="id", via="owner_id"),
+        Dimension("core.team", "Team", of="team", value="id", via="team_id"),
+        Dimension("core.interaction_kind", "Kind of interaction", of="interaction", value="kind"),
+        Dimension("core.direction", "Direction", of="interaction", value="direction"),
+        Dimension("core.outcome", "Outcome of the interaction", of="interaction", value="outcome"),
+        Dimension("core.channel", "Channel", of="message", value="channel"),
+        Dimension("core.message_state", "State of the message", of="message", value="state"),
+        Dimension("core.purpose", "Purpose", of="message", value="purpose_id"),
+        Dimension("core.task_priority", "Priority of the task", of="task", value="priority"),
+        Dimension("core.stage_before", "Stage before", of="transition", value="source_id"),
+        Dimension("core.stage_after", "Stage after", of="transition", value="target_id"),
+    ]
 
 
 @hookimpl

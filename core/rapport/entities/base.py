@@ -117,6 +117,9 @@ class Entity(DeclarativeBase):
     `<name>.send`.
     """
 
+    past_log: ClassVar[bool] = False
+    """Whether some of its rows are written past the log of changes, as what a job works out by the thousand. Who
+    follows the log reads such a kind whole."""
     metadata = metadata
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         str: Words, int: BigInteger, Decimal: Fixed, bool: Boolean, dt.date: Date, dt.datetime: Instant, UUID: Uuid,

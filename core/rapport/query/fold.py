@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import String, Text
@@ -74,7 +75,7 @@ def _folded(element: Any, compiler: Any, **kw: Any) -> str:
     return f"fold({compiler.process(element.clauses, **kw)})"
 
 
-# PostgreSQL -----------------------------------------------------------------------------------------------------------
+# Databases without a function of ours ---------------------------------------------------------------------------------
 
 # translate() walks its whole table for every letter, so each text gets the smallest table that does for it.
 _SCRIPTS = ("\u0080-\u017f\u2010-\u2019", "\u0590-\u06ff\u200b-\u200f", "\u0400-\u052f", "\u2e80-\u9fff")
@@ -88,17 +89,29 @@ def _tables(letters: str = "\u0080-\uffff") -> tuple[str, str]:
     return "".join(kept) + "".join(letter for letter, to in table.items() if not to), "".join(table[k] for k in kept)
 
 
+def folded_by_translate(
+    sql: str, quoted: Callable[[str], str], *, lower: str, is_ascii: str, matches: Callable[[str], str]
+) -> str:
+    """Folding said by translate(), for databases that know no other way.
+
+    `sql` is the text, `lower` the same with small letters instead of ASCII capitals, `is_ascii` the question whether it
+    is nothing but ASCII, and `matches` makes the one whether it fits a pattern. `quoted` writes a text as SQL does.
+    """
+    cases = [f"WHEN {is_ascii} THEN {lower}"]
+    for letters in _SCRIPTS:
+        pattern = quoted(f"^[\u0001-\u007f{letters}]*$")
+        cases.append(f"WHEN {matches(pattern)} THEN translate({lower}, {', '.join(map(quoted, _tables(letters)))})")
+    return f"CASE {' '.join(cases)} ELSE translate({lower}, {', '.join(map(quoted, _tables()))}) END"
+
+
 @compiles(folded, "postgresql")
 def _folded_on_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
     (text,) = element.clauses
-    text_sql = compiler.process(text, **kw)
-    lower = f'lower({text_sql} COLLATE "C")'
-
-    def quoted(value: str) -> str:
-        return str(compiler.render_literal_value(value, String()))
-
-    cases = [f"WHEN octet_length({text_sql}) = char_length({text_sql}) THEN {lower}"]
-    for letters in _SCRIPTS:
-        pattern = quoted(f"^[\u0001-\u007f{letters}]*$")
-        cases.append(f"WHEN {text_sql} ~ {pattern} THEN translate({lower}, {', '.join(map(quoted, _tables(letters)))})")
-    return f"CASE {' '.join(cases)} ELSE translate({lower}, {', '.join(map(quoted, _tables()))}) END"
+    sql = compiler.process(text, **kw)
+    return folded_by_translate(
+        sql,
+        lambda value: str(compiler.render_literal_value(value, String())),
+        lower=f'lower({sql} COLLATE "C")',
+        is_ascii=f"octet_length({sql}) = char_length({sql})",
+        matches=lambda pattern: f"{sql} ~ {pattern}",
+    )

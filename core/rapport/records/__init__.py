@@ -2,6 +2,7 @@
 
 from rapport.records.log import Logged
 from rapport.records.reader import Reader
+from rapport.records.session import ScopedSession
 from rapport.records.unit import Unit
 
-__all__ = ["Logged", "Reader", "Unit"]
+__all__ = ["Logged", "Reader", "ScopedSession", "Unit"]

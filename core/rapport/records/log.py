@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -75,6 +75,34 @@ class Logged:
 def logged(row: Row[Any]) -> Logged:
     """A row of the log as that."""
     return Logged(**row._mapping)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """That somebody did something, without what it was: enough to see who works with what."""
+
+    seq: int
+    at: dt.datetime
+    actor_id: UUID
+    via: str
+    entity: str
+    action: str
+
+
+def done_after(connection: Connection, seq: int, *, via: Collection[str], limit: int = 10_000) -> list[Done]:
+    """What people did by some ways after a place in the log, the oldest first.
+
+    With a connection that writes: then nothing that is about to be committed is passed by.
+    """
+    settle(connection)
+    log_ = change_log.c
+    rows = connection.execute(
+        select(log_.seq, log_.at, log_.actor_id, log_.via, log_.entity, log_.action)
+        .where(log_.seq > seq, log_.via.in_(via), log_.actor_id.is_not(None))
+        .order_by(log_.seq)
+        .limit(limit)
+    )
+    return [Done(*row) for row in rows]
 
 
 delivery_table = Table(

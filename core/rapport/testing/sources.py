@@ -20,9 +20,13 @@ PUBLIC_MODULES = {
     "rapport.http": "views: the site and the actor of the request, and who may call them",
     "rapport.hookspecs": "the hooks, for plugins that call them",
     "rapport.outbound": "calls to other servers, tested and bounded",
+    "rapport.figures": "measures and dimensions, and what it takes to work them out",
     "rapport.documents": "papers as PDF, in any script",
     "rapport.interactions.preferences": "what customers choose to hear of, on pages of theirs",
     "rapport.wording": "texts that people write, with places to fill in",
+    "rapport.builtin.api.body": "what programs send, read within limits",
+    "rapport.builtin.api.problems": "refusals as programs get them",
+    "rapport.builtin.exchange.download": "tables as files for spreadsheets",
     "rapport.builtin.webhooks.signing": "signatures of Standard Webhooks",
     "rapport.i18n": "words, dates and numbers in the reader's language",
 }

@@ -5,13 +5,15 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, cast, delete, event, insert, or_, select
 
 from rapport.access import system
-from rapport.entities import column_of, entity_class, table_of, utcnow
+from rapport.entities import Extension, column_of, entity_class, table_of, utcnow
+from rapport.entities.base import plugin_of
 from rapport.jobs import JobContext, enqueue_job
 from rapport.query.filter import parse
 from rapport.query.sql import compile_filter
@@ -43,12 +45,36 @@ def wants(site: Site) -> Collection[str]:
     workflows = table_of(Workflow)
     with site.db.read() as connection:  # those that are off, too: what runs of them is brought to its end
         names = set(connection.scalars(select(workflows.c.entity).distinct()))
-    return names | {name for name in WATCHED if name in site.entities} if names else ()
+    added = {extension.meta.name for extension in _extensions(site) if extension.meta.extends in names}
+    return names | added | {name for name in WATCHED if name in site.entities} if names else ()
 
 
 def follow(unit: Unit, changes: Sequence[Logged]) -> None:
     """Let changes do to workflows what they do, in their order."""
-    _Following(unit, changes).run()
+    _Following(unit, _with_extended(unit, changes)).run()
+
+
+def _extensions(site: Site) -> list[type[Extension]]:
+    return [entity for entity in site.entities if issubclass(entity, Extension)]
+
+
+def _with_extended(unit: Unit, changes: Sequence[Logged]) -> list[Logged]:
+    """The changes, and after each of an extension's row that of the record whose fields those are."""
+    extensions = {extension.meta.name: extension for extension in _extensions(unit.site)}
+    bases: dict[UUID, UUID] = {}
+    for name, extension in extensions.items():
+        ids = [change.record_id for change in changes if change.entity == name]
+        rows = unit.session.execute(select(extension.id, extension.of_id).where(extension.id.in_(ids))) if ids else ()
+        bases |= {row.id: row.of_id for row in rows}
+    found = []
+    for change in changes:
+        found.append(change)
+        if change.record_id in bases and (known := extensions.get(change.entity)) is not None:
+            before = f"{plugin_of(change.entity)}_"
+            told = {before + name: pair for name, pair in change.changes.items() if name != "of_id"}
+            found.append(replace(change, entity=known.meta.extends, record_id=bases[change.record_id],
+                                 action="updated", changes=told))  # fmt: skip
+    return found
 
 
 class _Following:

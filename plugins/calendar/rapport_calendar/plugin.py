@@ -8,24 +8,36 @@ from sqlalchemy.orm import Session
 from rapport import (
     Action,
     Customer,
+    Dimension,
     Entity,
     Field,
     Follower,
     Job,
     ListFilter,
+    Measure,
     NavItem,
     Panel,
     SampleData,
     Setting,
     hookimpl,
 )
-from rapport_calendar import following, invitations, pages, panels, reminders, sample, service
+from rapport_calendar import following, invitations, measures, pages, panels, reminders, sample, service
 from rapport_calendar.entities import Appointment, Attendee, Feed, Repetition
 
 
 @hookimpl
 def register_entities() -> list[type[Entity]]:
     return [Appointment, Attendee, Feed, Repetition]
+
+
+@hookimpl
+def register_measures() -> list[Measure]:
+    return measures.measures()
+
+
+@hookimpl
+def register_dimensions() -> list[Dimension]:
+    return measures.dimensions()
 
 
 @hookimpl

@@ -10,9 +10,11 @@ from rapport import (
     Action,
     Channel,
     Customer,
+    Dimension,
     Entity,
     Job,
     ListFilter,
+    Measure,
     NavItem,
     Panel,
     Report,
@@ -28,6 +30,7 @@ from rapport_callcenter import (
     desk,
     incoming,
     lists,
+    measures,
     pages,
     panels,
     reports,
@@ -141,6 +144,16 @@ def register_list_filters() -> list[ListFilter]:
 @hookimpl
 def register_actions() -> list[Action]:
     return actions.actions()
+
+
+@hookimpl
+def register_measures() -> list[Measure]:
+    return measures.measures()
+
+
+@hookimpl
+def register_dimensions() -> list[Dimension]:
+    return measures.dimensions()
 
 
 @hookimpl

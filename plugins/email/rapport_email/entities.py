@@ -109,6 +109,8 @@ class Place(
 ):  # fmt: skip
     """How far a folder of an account was read, and how that goes. The folder with no name stands for sending."""
 
+    past_log = True  # how far it was read
+
     __table_args__ = (UniqueConstraint("account_id", "folder"),)
 
     account_id: Mapped[UUID] = ref("email.account")

@@ -6,8 +6,21 @@ import click
 from flask import Blueprint
 from sqlalchemy.orm import Session
 
-from rapport import Channel, Customer, Entity, Interaction, Job, NavItem, Panel, Schedule, Setting, hookimpl
-from rapport_email import channel, commands, entities, health, inbox, pages
+from rapport import (
+    Channel,
+    Customer,
+    Dimension,
+    Entity,
+    Interaction,
+    Job,
+    Measure,
+    NavItem,
+    Panel,
+    Schedule,
+    Setting,
+    hookimpl,
+)
+from rapport_email import channel, commands, entities, health, inbox, measures, pages
 from rapport_email.entities import Account, Mail, Notice, Picture, Place, Template
 
 
@@ -53,6 +66,16 @@ def register_panels() -> list[Panel]:
         Panel("email.template.main", "Preview", "email/template.html", pages.template_facts, "email.template.read"),
         Panel("home", "Mailboxes in trouble", "email/troubled.html", health.troubled, "email.account.read", order=5),
     ]
+
+
+@hookimpl
+def register_measures() -> list[Measure]:
+    return measures.measures()
+
+
+@hookimpl
+def register_dimensions() -> list[Dimension]:
+    return measures.dimensions()
 
 
 @hookimpl

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Index, UniqueConstraint, func, inspect, select
 from sqlalchemy.orm import Mapped, Session
 
-from rapport import Choice, Entity, Owned, Problem, field, ref, setting_of, utcnow
+from rapport import Choice, Entity, Owned, Problem, field, known_currency, not_negative, ref, setting_of, utcnow
 from rapport import gettext as _
 from rapport_marketing.common import (
     CURRENCY_HELP,
@@ -19,8 +19,6 @@ from rapport_marketing.common import (
     PART,
     WORK,
     in_order,
-    known_currency,
-    not_negative,
     tidy_currency,
 )
 

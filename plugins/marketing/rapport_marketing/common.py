@@ -34,17 +34,6 @@ def tidy_currency(session: Session, currency: str | None) -> str:
     return (currency or "").strip().upper() or str(setting_of(session, "core.currency"))
 
 
-def known_currency(currency: str) -> list[Problem]:
-    """A currency has a code of three letters."""
-    fits = len(currency) == 3 and currency.isascii() and currency.isalpha()
-    return [] if fits else [Problem("currency", _("must be a code of three letters, such as EUR."))]
-
-
-def not_negative(name: str, value: Decimal | int | None) -> list[Problem]:
-    """Amounts count from nothing upwards."""
-    return [Problem(name, _("must not be negative."))] if value is not None and value < 0 else []
-
-
 def in_order(first: str, begin: Any, last: str, end: Any) -> list[Problem]:
     """What ends does not end before it begins."""
     wrong = begin is not None and end is not None and end < begin

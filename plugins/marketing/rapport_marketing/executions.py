@@ -139,6 +139,8 @@ class Recipient(
 ):  # fmt: skip
     """Who was put to the gate for a mailing, each once, and which variant it was."""
 
+    past_log = True  # they follow from the messages
+
     __table_args__ = (UniqueConstraint("execution_id", "customer_id"),)
 
     execution_id: Mapped[UUID] = ref("marketing.execution", label="Mailing", readonly=True)

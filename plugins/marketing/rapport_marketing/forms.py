@@ -123,6 +123,8 @@ class Submission(
 ):  # fmt: skip
     """What somebody filled in, and whether they confirmed it. What nobody confirms is forgotten."""
 
+    past_log = True  # what nobody confirmed is forgotten all at once
+
     form_id: Mapped[UUID] = ref("marketing.form", label="Form", readonly=True, in_list=True)
     email: Mapped[str] = field(label="E-mail", kind="email", readonly=True, in_list=True)
     values: Mapped[dict[str, Any]] = field(label="Filled in", kind="json", default=dict, readonly=True)

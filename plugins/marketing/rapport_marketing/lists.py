@@ -23,11 +23,13 @@ from rapport import (
     Purpose,
     Unit,
     field,
+    known_currency,
     ngettext,
+    not_negative,
     utcnow,
 )
 from rapport import gettext as _
-from rapport_marketing.common import CURRENCY_HELP, PART, WORK, known_currency, not_negative, tidy_currency
+from rapport_marketing.common import CURRENCY_HELP, PART, WORK, tidy_currency
 
 SCOPED = {"rapport_scoped": True}
 BASES = [

@@ -11,10 +11,12 @@ from sqlalchemy.orm import Session
 from rapport import (
     Action,
     Customer,
+    Dimension,
     Entity,
     Interaction,
     Job,
     ListFilter,
+    Measure,
     Message,
     NavItem,
     Panel,
@@ -37,6 +39,7 @@ from rapport_marketing import (
     forms,
     journeys,
     lists,
+    measures,
     pages,
     panels,
     reports,
@@ -101,6 +104,16 @@ def register_actions() -> list[Action]:
 @hookimpl
 def register_workflow_actions() -> list[WorkflowAction]:
     return approvals.workflow_actions()
+
+
+@hookimpl
+def register_measures() -> list[Measure]:
+    return measures.measures()
+
+
+@hookimpl
+def register_dimensions() -> list[Dimension]:
+    return measures.dimensions()
 
 
 @hookimpl

@@ -51,6 +51,8 @@ class SegmentMember(
 ):  # fmt: skip
     """Since when a customer is in a segment, and since when not any more. Written by the job of the morning."""
 
+    past_log = True  # they follow from the customers
+
     __table_args__ = (
         UniqueConstraint("segment_id", "customer_id"),
         Index("ix_marketing_segment_member_days", "segment_id", "entered_on"),

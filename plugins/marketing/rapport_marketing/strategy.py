@@ -25,11 +25,12 @@ from rapport import (
     Summary,
     Unit,
     field,
+    not_negative,
     ref,
     utcnow,
 )
 from rapport import gettext as _
-from rapport_marketing.common import DECIDED, not_negative
+from rapport_marketing.common import DECIDED
 from rapport_marketing.lists import is_gone, put_on_origins
 
 AT_ONCE = 200

@@ -7,8 +7,8 @@ from typing import Any
 from flask import Blueprint
 from sqlalchemy.orm import Session
 
-from rapport import Customer, Entity, Job, Report, SampleData, Schedule, Setting, Slot, hookimpl
-from rapport_portal import accounts, look, pages, reports, sample, visits
+from rapport import Customer, Dimension, Entity, Job, Measure, Report, SampleData, Schedule, Setting, Slot, hookimpl
+from rapport_portal import accounts, look, measures, pages, reports, sample, visits
 
 
 @hookimpl
@@ -43,6 +43,16 @@ def register_jobs() -> list[Job]:
 @hookimpl
 def register_schedules() -> list[Schedule]:
     return [visits.FORGET]
+
+
+@hookimpl
+def register_measures() -> list[Measure]:
+    return measures.measures()
+
+
+@hookimpl
+def register_dimensions() -> list[Dimension]:
+    return measures.dimensions()
 
 
 @hookimpl

@@ -45,6 +45,8 @@ class Visit(
 ):
     """A day's visits of one page, from one campaign and one place; with a customer only where they agreed to it."""
 
+    past_log = True  # they are counted
+
     day: Mapped[dt.date] = field(label="Day", readonly=True, indexed=True, in_list=True)
     site: Mapped[str] = field(label="Web site", readonly=True, default="", in_list=True)
     page: Mapped[str] = field(label="Page", readonly=True, default="", in_list=True)
@@ -57,6 +59,8 @@ class Visit(
 
 class Visitor(Entity, name="portal.visitor", title="Visitor of today", listed=False, display="day", roles={}):
     """The mark of somebody who was here today, and the day's salt; both are gone tomorrow."""
+
+    past_log = True  # they are counted
 
     day: Mapped[dt.date] = field(label="Day", readonly=True, indexed=True)
     mark: Mapped[str] = field(secret=True, readonly=True, default="", indexed=True)

@@ -5,8 +5,6 @@ from rapport_products.entities import (
     Price,
     PriceBook,
     Product,
-    known_currency,
-    not_negative,
     tidy_currency,
 )
 from rapport_products.prices import Offer, find_price, offers_of, price_of
@@ -20,8 +18,6 @@ __all__ = [
     "Product",
     "catalogue",
     "find_price",
-    "known_currency",
-    "not_negative",
     "offers_of",
     "price_of",
     "tidy_currency",

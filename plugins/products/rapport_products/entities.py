@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped, Session
 
-from rapport import Entity, Problem, field, ref, setting_of
+from rapport import Entity, Problem, field, known_currency, not_negative, ref, setting_of
 from rapport import gettext as _
 
 CATALOGUE = {"manager": "read create update delete export import", "member": "read export", "viewer": "read"}
@@ -105,14 +105,3 @@ def tidy_currency(session: Session, currency: str | None) -> str:
     """The code in capitals; the currency of prices, else of the business, where none is given."""
     given = (currency or "").strip().upper()
     return given or str(setting_of(session, "products.currency") or setting_of(session, "core.currency"))
-
-
-def known_currency(currency: str) -> list[Problem]:
-    """A currency has a code of three letters."""
-    fits = len(currency) == 3 and currency.isascii() and currency.isalpha()
-    return [] if fits else [Problem("currency", _("must be a code of three letters, such as EUR."))]
-
-
-def not_negative(name: str, value: Decimal | None) -> list[Problem]:
-    """Amounts and quantities count from nothing upwards."""
-    return [Problem(name, _("must not be negative."))] if value is not None and value < 0 else []

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from rapport import Entity, ListFilter, Panel, SampleData, Setting, hookimpl
-from rapport_products import panels, sample
+from rapport import Dimension, Entity, ListFilter, Panel, SampleData, Setting, hookimpl
+from rapport_products import measures, panels, sample
 from rapport_products.entities import Price, PriceBook, Product
 
 
 @hookimpl
 def register_entities() -> list[type[Entity]]:
     return [Product, PriceBook, Price]
+
+
+@hookimpl
+def register_dimensions() -> list[Dimension]:
+    return measures.dimensions()
 
 
 @hookimpl

@@ -7,11 +7,25 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from uuid import UUID
 
-from rapport_products import CURRENCY_HELP, Product, find_price, known_currency, not_negative, tidy_currency
+from rapport_products import CURRENCY_HELP, Product, find_price, tidy_currency
 from sqlalchemy import Index, func, inspect, select
 from sqlalchemy.orm import Mapped, Session
 
-from rapport import Choice, Customer, Entity, Owned, Problem, Stage, Staged, field, ref, setting_of, utcnow
+from rapport import (
+    Choice,
+    Customer,
+    Entity,
+    Owned,
+    Problem,
+    Stage,
+    Staged,
+    field,
+    known_currency,
+    not_negative,
+    ref,
+    setting_of,
+    utcnow,
+)
 from rapport import gettext as _
 from rapport_sales import rating
 
@@ -56,6 +70,8 @@ FORECASTS = [
 
 class Lead(Owned, Entity, name="sales.lead", title="Lead", icon="user-search", roles=WORK, display="name"):
     """Somebody who may want something: not yet a customer, and perhaps never one."""
+
+    past_log = True  # scores and territories, all at once
 
     __table_args__ = (
         Index("ix_sales_lead_status", "status", "created_at"),
@@ -340,6 +356,8 @@ class Line(
 
 class Turn(Entity, name="sales.turn", title="Turn", icon="repeat", roles={}, listed=False):
     """Whose turn it is to get the next lead: how many a team has taken in rotation. Written only by `next_in_turn`."""
+
+    past_log = True  # it counts in a statement of its own
 
     team_id: Mapped[UUID] = ref("team", unique=True, readonly=True)
     taken: Mapped[int] = field(label="Taken", default=0, readonly=True)

@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
-from rapport_products import Product, find_price, not_negative
+from rapport_products import Product, find_price
 from sqlalchemy import func, inspect, select
 from sqlalchemy.orm import Mapped, Session
 
-from rapport import Invalid, Problem, field, ref, utcnow
+from rapport import Invalid, Problem, field, not_negative, ref, utcnow
 from rapport import gettext as _
 
 CENT = Decimal("0.01")

@@ -12,6 +12,8 @@ from rapport import Entity, field, utcnow, uuid7
 class Counter(Entity, name="sales.counter", title="Counter", icon="123", roles={}, listed=False, display="kind"):
     """How many numbers of a kind were given out in a year. Written only by `next_numbers`."""
 
+    past_log = True  # it counts in a statement of its own
+
     __table_args__ = (UniqueConstraint("kind", "year"),)
 
     kind: Mapped[str] = field(label="Kind", readonly=True)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
-from rapport_products import CURRENCY_HELP, Product, known_currency, tidy_currency
+from rapport_products import CURRENCY_HELP, Product, tidy_currency
 from sqlalchemy import Index, inspect, select
 from sqlalchemy.orm import Mapped, Session
 
@@ -23,6 +23,7 @@ from rapport import (
     Reader,
     Unit,
     field,
+    known_currency,
     ref,
     setting_of,
     utcnow,

@@ -14,10 +14,12 @@ from rapport import (
     Action,
     Column,
     Customer,
+    Dimension,
     Entity,
     ImportStep,
     Job,
     ListFilter,
+    Measure,
     Panel,
     Problem,
     Reader,
@@ -42,6 +44,7 @@ from rapport_sales import (
     deal_reports,
     deal_timeline,
     leads,
+    measures,
     orders,
     pages,
     panels,
@@ -155,6 +158,16 @@ def register_list_filters() -> list[ListFilter]:
         ListFilter("sales.order", "stopped", "Stopped by the check", 'status = "draft" and loops > 0'),
         ListFilter("sales.lead", "unassigned", "Nobody’s", 'owner_id is empty and status != "converted"'),
     ]
+
+
+@hookimpl
+def register_measures() -> list[Measure]:
+    return measures.measures()
+
+
+@hookimpl
+def register_dimensions() -> list[Dimension]:
+    return measures.dimensions()
 
 
 @hookimpl

@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from rapport_products import known_currency, tidy_currency
+from rapport_products import tidy_currency
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Mapped, Session
 
-from rapport import Entity, Invalid, Membership, Problem, Reader, Team, User, field, ref
+from rapport import Entity, Invalid, Membership, Problem, Reader, Team, User, field, known_currency, ref
 from rapport import gettext as _
 from rapport_sales import results
 from rapport_sales.results import IN_MONEY, MEASURES, PERIODS, period_of

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
-from rapport_products import CURRENCY_HELP, known_currency, tidy_currency
+from rapport_products import CURRENCY_HELP, tidy_currency
 from sqlalchemy import Index, UniqueConstraint, inspect, select
 from sqlalchemy.orm import Mapped, Session
 
@@ -24,6 +24,7 @@ from rapport import (
     Unit,
     User,
     field,
+    known_currency,
     ref,
     setting_of,
     utcnow,

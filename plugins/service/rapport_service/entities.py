@@ -72,6 +72,8 @@ class Case(Owned, Entity, name="service.case", title="Case", icon="lifebuoy", di
            roles={**WORK, "portal": "read create"}):  # fmt: skip
     """Something a customer asks, reports or complains about, until it is solved."""
 
+    past_log = True  # what follows from its clocks
+
     __table_args__ = (
         Index("ix_service_case_mine", "owner_id", "status", "due_at"),
         Index("ix_service_case_queue", "queue_id", "status", "due_at"),
@@ -169,6 +171,8 @@ class Case(Owned, Entity, name="service.case", title="Case", icon="lifebuoy", di
 
 class Counter(Entity, name="service.counter", title="Counter", icon="123", roles={}, listed=False):
     """The last number that was given to a case. Written only by `next_number`."""
+
+    past_log = True  # it counts in a statement of its own
 
     name: Mapped[str] = field(label="Name", unique=True, readonly=True)
     value: Mapped[int] = field(label="Value", default=0, readonly=True)

@@ -12,11 +12,13 @@ from rapport import (
     Action,
     Column,
     Customer,
+    Dimension,
     Entity,
     Follower,
     InteractionType,
     Job,
     ListFilter,
+    Measure,
     NavItem,
     Panel,
     Reader,
@@ -33,6 +35,7 @@ from rapport_service import (
     care_sample,
     clocks,
     following,
+    measures,
     pages,
     panels,
     reports,
@@ -131,6 +134,16 @@ def register_list_filters() -> list[ListFilter]:
         ListFilter("service.case", "late", "Late", 'on_time = "late"'),
         *care_contents.list_filters(),
     ]
+
+
+@hookimpl
+def register_measures() -> list[Measure]:
+    return measures.measures()
+
+
+@hookimpl
+def register_dimensions() -> list[Dimension]:
+    return measures.dimensions()
 
 
 @hookimpl

@@ -63,7 +63,7 @@ class Hours(Entity, name="service.hours", title="Business hours", plural="Busine
 
 
 class Holiday(Entity, name="service.holiday", title="Day off", plural="Days off", icon="beach", roles=LAID_OUT,
-              listed=False, display="name"):  # fmt: skip
+              listed=False, display="name", natural_key=("hours_id", "day")):  # fmt: skip
     """A day on which we are not there."""
 
     __table_args__ = (UniqueConstraint("hours_id", "day"),)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
-from flask import Response, request
+from flask import Response, current_app, request
+from werkzeug.routing import Rule
 
 from rapport.builtin.api import bulk
 from rapport.builtin.api.problems import KINDS
@@ -18,6 +19,7 @@ from rapport.builtin.api.resource import COUNT_CAP, EXPORT_ARGUMENTS, LIST_ARGUM
 from rapport.builtin.exchange.exports import FORMATS
 from rapport.entities import EntityMeta
 from rapport.entities.schema import Value, json_schema, schema_class
+from rapport.http import Described, description_of, policy_of
 from rapport.records.reader import DEFAULT_LIMIT, MAX_LIMIT
 
 if TYPE_CHECKING:
@@ -131,7 +133,37 @@ def _describe(site: Site, routes: Sequence[Route]) -> dict[str, Any]:
     for route in routes:
         path = route.rule.replace("<id>", "{id}")
         spec.path(path, operations={route.method.lower(): _operation(site, route)})
+    for rule in current_app.url_map.iter_rules():
+        if (told := description_of(current_app.view_functions[rule.endpoint])) is not None:
+            methods = sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+            spec.path(rule.rule, operations={
+                method.lower(): _described(rule, method, told, policy_of(current_app.view_functions[rule.endpoint]))
+                for method in methods
+            })  # fmt: skip
     return spec.to_dict()
+
+
+def _described(rule: Rule, method: str, told: Described, policy: str | None) -> dict[str, Any]:
+    """An operation that a plugin brings beside its records."""
+    operation: dict[str, Any] = {
+        "operationId": f"{rule.rule.rpartition('/')[2]}-{method.lower()}",
+        "tags": [GENERAL],
+        "summary": told.summary,
+        "parameters": [
+            {"name": name, "in": "query", "schema": TEXT, "description": text}
+            for name, text in (told.parameters.items() if method == "GET" else ())
+        ],
+        "responses": {
+            "200": {"description": "The answer", "content": {"application/json": {"schema": {"type": "object"}}}},
+            "default": {"$ref": "#/components/responses/Problem"},
+        },
+    }
+    if policy:
+        operation |= {"description": f"Needs the permission `{policy}`.", "x-permission": policy}
+    if method != "GET" and told.body:
+        schema = {"type": "object", "description": told.body}
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return operation
 
 
 def _field_schema(converter: Any, field: Any, **kwargs: Any) -> dict[str, Any]:

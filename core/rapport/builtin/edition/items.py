@@ -162,8 +162,8 @@ class Kinds:
     def default(self, kind: str, key: Key, name: str) -> Any:
         """What a field of a new item holds when nobody says otherwise, as JSON."""
         f = self.fields(kind, key).get(name)
-        if f is None or (f.default is None and f.nullable):
-            return None
+        if f is None or (f.default is None and (f.nullable or f.kind in {"date", "instant"})):
+            return None  # a day that must be given has nothing in its place
         value = f.dump(empty_value(f))
         return None if is_blank(value) else value
 

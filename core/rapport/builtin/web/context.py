@@ -254,7 +254,7 @@ def _navigation(actor: Actor) -> list[dict[str, Any]]:
         groups.setdefault(owner, []).append(
             {"title": text(meta.plural), "icon": meta.icon, "url": url, "active": active, "children": []}
         )
-    extra = sorted(site.navigation, key=lambda item: item.order)
+    extra = sorted((item for item in site.navigation if not item.instead_of), key=lambda item: item.order)
     for owner, entries in groups.items():
         if owner not in BUILTIN:
             title = text("More") if owner == "custom" else text(owner.replace("_", " ").capitalize())
@@ -277,7 +277,10 @@ def _navigation(actor: Actor) -> list[dict[str, Any]]:
 def _overviews(actor: Actor, path: str) -> list[dict[str, Any]]:
     """Pages that are there once somebody has something to show on them."""
     text, items = g.texts.gettext, []
-    if panels_of("dashboard"):
+    instead = [item for item in current_site().navigation if item.instead_of == "/dashboard" and _may(actor, item)]
+    if instead:
+        items += [_nav_item(item, path) for item in instead]
+    elif panels_of("dashboard"):
         items.append(
             {"title": text("Dashboard"), "icon": "dashboard", "url": "/dashboard", "active": path == "/dashboard"}
         )
@@ -292,7 +295,8 @@ def _may(actor: Actor, item: Any) -> bool:
 
 
 def _nav_item(item: Any, path: str) -> dict[str, Any]:
-    return {"title": g.texts.gettext(item.title), "icon": item.icon, "url": item.url, "active": path == item.url,
+    active = path == item.url or bool(item.instead_of and path.startswith(f"{item.url}/"))
+    return {"title": g.texts.gettext(item.title), "icon": item.icon, "url": item.url, "active": active,
             "children": []}  # fmt: skip
 
 

@@ -17,7 +17,8 @@ from typing import Any
 from uuid import UUID
 
 from flask.testing import FlaskClient
-from sqlalchemy import inspect
+from sqlalchemy import func, inspect, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.access import system
 from rapport.access.actors import BUILTIN_ROLES, parse_grants
@@ -29,6 +30,7 @@ from rapport.db.tables import metadata
 from rapport.entities import Entity, Field
 from rapport.errors import Invalid, Problem
 from rapport.events import deliver_all
+from rapport.figures import wrong_with_dimension, wrong_with_measure
 from rapport.http import policy_of
 from rapport.jobs import enqueue_job
 from rapport.lifecycle import disable, enable, purge, table_counts
@@ -179,6 +181,8 @@ def its_names_follow_the_grammar(trial: Trial) -> Findings:
         ("job", site.jobs),
         ("slot", site.slots),
         ("report", site.reports),
+        ("measure", site.measures),
+        ("dimension", site.dimensions),
     ):
         for item in trial.own(registry):
             if not re.fullmatch(rf"{name}\.{WORD}", item.name):
@@ -254,6 +258,25 @@ def its_roles_are_granted_what_fits(trial: Trial) -> Findings:
                 yield Finding(entity.meta.name, f"{entity.meta.name}: viewers are granted {', '.join(changing)}")
             if role not in BUILTIN_ROLES and not re.fullmatch(WORD, role):
                 yield Finding(entity.meta.name, f"{entity.meta.name}: '{role}' cannot name a role")
+
+
+def its_figures_name_what_exists(trial: Trial) -> Findings:
+    """Every measure and dimension: kinds of records, fields, filters and currencies, and a value the database knows."""
+    site = trial.site
+    for dimension in trial.own(site.dimensions):
+        yield from (Finding(dimension.name, said) for said in wrong_with_dimension(site, dimension))
+    for measure in trial.own(site.measures):
+        found = wrong_with_measure(site, measure)
+        yield from (Finding(measure.name, said) for said in found)
+        if not found and callable(measure.value):
+            entity = site.entities[measure.of]
+            with site.read(trial.app.admin) as reader:
+                try:
+                    value = measure.value(entity)
+                    reader.session.execute(select(func.min(value)).where(*reader.conditions(entity))).all()
+                except (SQLAlchemyError, AttributeError, TypeError) as error:
+                    said = str(error).partition("\n")[0]
+                    yield Finding(measure.name, f"{measure.name}: its value cannot be worked out: {said}")
 
 
 # Tables --------------------------------------------------------------------------------------------------------------
@@ -542,8 +565,14 @@ def its_bridges_stand_where_the_others_are_there(trial: Trial) -> Findings:
         for bridge in site.plugins[trial.plugin.name].bridges:
             if bridge.state is not State.ACTIVE:
                 yield Finding(f"with {bridge.other}", f"with {bridge.other} it is {bridge.state}: {bridge.reason}")
-        for check in (its_names_follow_the_grammar, its_permissions_exist, its_pages_stand_when_there_are_records,
-                      every_button_works, nothing_goes_out_past_the_gate):  # fmt: skip
+        for check in (
+            its_names_follow_the_grammar,
+            its_permissions_exist,
+            its_figures_name_what_exists,
+            its_pages_stand_when_there_are_records,
+            every_button_works,
+            nothing_goes_out_past_the_gate,
+        ):
             yield from (replace(each, said=f"together: {each.said}") for each in check(together))
     finally:
         end()
@@ -585,8 +614,8 @@ def purging_takes_all_its_tables_along(trial: Trial) -> Findings:
     disable(config, name)
     purge(config, name)
     with trial.site.db.read() as connection:
-        its = re.compile(rf"(^|_){re.escape(name)}(_|$)")  # its name is in its tables, and in that of its migrations
-        left = [table for table in inspect(connection).get_table_names() if its.search(table)]
+        its = re.compile(rf"{re.escape(name)}(_.*)?|alembic_version_{re.escape(name)}")
+        left = [table for table in inspect(connection).get_table_names() if its.fullmatch(table)]
     for table in left:
         yield Finding(table, f"the table {table} is still there after a purge")
 
@@ -603,6 +632,7 @@ CHECKS = tuple(
         its_names_follow_the_grammar,
         its_permissions_exist,
         its_roles_are_granted_what_fits,
+        its_figures_name_what_exists,
         its_tables_equal_its_migrations,
         its_pages_stand_while_there_is_nothing,
         every_kind_of_record_can_be_made_listed_and_changed,

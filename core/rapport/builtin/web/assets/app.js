@@ -420,6 +420,15 @@ function localDate(input) {
 }
 on("input", ({ target }) => { if (target.matches("[data-calendar]")) localDate(target); });
 
+// The script of charts is as large as all others together: it comes when the first chart does.
+function drawCharts(root) {
+  const wanted = root.matches?.("[data-chart]") || $("[data-chart]", root), address = document.body.dataset.charts;
+  if (!wanted || !address || $("script[data-draws]")) return;
+  const script = Object.assign(document.createElement("script"), { src: address });
+  script.dataset.draws = "";
+  document.head.append(script);
+}
+
 function awaken(root) {
   $$("[data-stage]", root).forEach((list) => Sortable.get(list) || Sortable.create(list, {
     group: list.closest("[data-board]").id, animation: 150, delay: 150, delayOnTouchOnly: true, draggable: ".r-card",
@@ -441,6 +450,7 @@ function awaken(root) {
   if (root.closest?.("[data-bulk]")) count(root.closest("[data-bulk]"));
   $$("[data-calendar]", root).forEach(localDate);
   $(".r-field [aria-invalid=true]", root)?.focus();
+  drawCharts(root);
 }
 htmx.onLoad(awaken);
 htmx.onLoad(() => { document.documentElement.dataset.ready = ""; }); // until then, app.css keeps presses from being lost

@@ -1,0 +1,61 @@
+"""How scores reach customers: in batches, through units of work, so that everybody hears; and only what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from rapport import Customer, Extension, Site, Unit, system
+from rapport_insights.kinds import Scores
+
+AT_ONCE = 500
+ACTOR = system("insights")
+
+
+def write_scores(
+    site: Site, into: type[Extension], fields: Sequence[str], scores: Scores,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[int, int]:  # fmt: skip
+    """Give customers their scores; returns how many have some, and how many rows changed.
+
+    A customer without a score loses a former one. Customers that are gone meanwhile are passed by.
+    """
+    with site.read(ACTOR) as reader:
+        kept = set(reader.session.scalars(select(into.of_id)))
+    ids = sorted({*scores, *kept})
+    given = changed = 0
+    for start in range(0, len(ids), AT_ONCE):
+        some = ids[start : start + AT_ONCE]
+        with site.write(ACTOR) as unit:
+            there, moved = _write(unit, into, fields, some, scores)
+        given, changed = given + there, changed + moved
+        tell(min(start + AT_ONCE, len(ids)), len(ids))
+    return given, changed
+
+
+def _write(
+    unit: Unit, into: type[Extension], fields: Sequence[str], ids: Sequence[UUID], scores: Scores
+) -> tuple[int, int]:
+    rows = {row.of_id: row for row in unit.session.scalars(select(into).where(into.of_id.in_(ids)))}
+    there = set(unit.session.scalars(select(Customer.id).where(Customer.id.in_(ids))))
+    changed = 0
+    for customer_id in ids:
+        if customer_id not in there:
+            continue
+        values = scores.get(customer_id, {})
+        row = rows.get(customer_id)
+        if row is None:
+            row = into(of_id=customer_id)
+            unit.session.add(row)
+        changed += _assign(row, fields, values)
+    return sum(each in scores for each in there), changed
+
+
+def _assign(row: Any, fields: Sequence[str], values: Mapping[str, Any]) -> bool:
+    wrong = [name for name in fields if getattr(row, name) != values.get(name)]
+    for name in wrong:
+        setattr(row, name, values.get(name))
+    return bool(wrong)
