@@ -20,7 +20,7 @@ MYPY_PATH := core:cli$(subst $(empty) ,,$(patsubst %,:%,$(MEMBERS)))
 
 NODE_IS_HERE = command -v npm >/dev/null 2>&1 && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null
 
-.PHONY: help setup assets demo serve test check format lock clean
+.PHONY: help setup assets demo serve test torture check format lock clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r verb what; do printf '%-16s %s\n' "$$verb" "$$what"; done
@@ -40,6 +40,11 @@ serve: setup assets ## serve the site in ./site (or RAPPORT_HOME), after: rappor
 
 test: setup assets ## run the tests; TESTS=tests/query picks some
 	$(BIN)/pytest -n auto $(TESTS)
+
+torture: setup assets ## the harnesses of tests/security and tests/faults at length (hours); then docs/torture.md says what was tried
+	rm -f artefacts/torture.jsonl
+	RAPPORT_TORTURE=1 $(BIN)/pytest -n auto -o timeout=7200 tests/security tests/faults
+	$(BIN)/python tools/torture_doc.py artefacts/torture.jsonl
 
 check: setup ## style, types, layers and words
 	$(BIN)/ruff check
