@@ -307,9 +307,14 @@ class Working:
         along = {name: facts.along(axis, self._shown_of(axis)) for name, axis in self.axes.items()}
         facts.build()
         inner, by_row, by_column, coded = self._inner(facts, along, measures, since, until)
-        made = [self._made_of(inner, place, measure) for place, measure in enumerate(measures)]
         levels = self._levels(by_row, by_column)
         every = [*itertools.chain(*by_row), *itertools.chain(*by_column)]
+        by_cells = len(levels) > 1 and all(each.how != "distinct" for each in measures)
+        if by_cells:  # the records are gone through once, and every total is made of the cells
+            told = [inner.c[name] for name in (*every, *((coded,) if coded else ()))]
+            made = [self._made_of(inner, place, measure) for place, measure in enumerate(measures)]
+            inner = select(*told, *itertools.chain(*made)).group_by(*told).subquery()
+        made = [self._made_of(inner, place, measure, again=by_cells) for place, measure in enumerate(measures)]
         statement = select(
             *(inner.c[name] for name in every),
             *((func.grouping(*(inner.c[name] for name in every)),) if every else ()),
@@ -355,16 +360,16 @@ class Working:
         inner = facts.joined(select(*chosen)).where(*where).subquery()
         return inner, [names[axis.name] for axis in self.rows], [names[axis.name] for axis in self.columns], coded
 
-    def _made_of(self, inner: Any, place: int, measure: Measure) -> list[Any]:
-        """How many records, how many of them with a value, and what is made of the values."""
-        count = func.sum(inner.c[f"c{place}"])
+    def _made_of(self, inner: Any, place: int, measure: Measure, *, again: bool = False) -> list[Any]:
+        """How many records, how many of them with a value, and what is made of the values; `again`: of these three."""
+        count = func.sum(inner.c[f"c{place}"]).label(f"c{place}")
         if measure.how == "count":
             return [count]
         value = inner.c[f"v{place}"]
-        if measure.how == "distinct":
-            return [count, func.count(value), func.count(distinct(value))]
+        filled = (func.sum(inner.c[f"m{place}"]) if again else func.count(value)).label(f"m{place}")
         made: Any = {"least": func.min, "most": func.max}.get(measure.how, func.sum)
-        return [count, func.count(value), made(value)]
+        found = func.count(distinct(value)) if measure.how == "distinct" else made(value)
+        return [count, filled, found.label(f"v{place}")]
 
     def _levels(
         self, by_row: Sequence[Sequence[str]], by_column: Sequence[Sequence[str]]

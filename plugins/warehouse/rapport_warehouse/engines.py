@@ -69,6 +69,8 @@ def _dialect() -> Any:
     assert rapport_warehouse.dialect  # it tells SQLAlchemy how Rapport's own expressions are said
 
     class Typed(PGCompiler):
+        for_other_engines = True
+
         def render_literal_value(self, value: Any, type_: Any) -> str:
             if isinstance(value, dt.datetime):
                 return f"CAST('{value.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}+00:00' AS TIMESTAMPTZ)"

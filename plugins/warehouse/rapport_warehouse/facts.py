@@ -13,6 +13,7 @@ from sqlalchemy import Date, Integer, String, and_, case, cast, column, false, f
 from rapport import Field, Measure, Reader, column_of
 from rapport.figures import ScopedSession, compile_filter, field_at, parse
 from rapport_warehouse.axes import CALENDARS, Axis, span_of, value_in, value_of
+from rapport_warehouse.clocks import clock_time
 from rapport_warehouse.question import HIDDEN, REST
 
 Late = Callable[[], Any]
@@ -90,7 +91,7 @@ class Facts:
     @property
     def moment(self) -> Any:
         """When it happened, as clocks show it where the one who asks is."""
-        return self._at() if self.dated else func.timezone(self.asking.zone, self._at())
+        return self._at() if self.dated else clock_time(self.asking.zone, self._at())
 
     @property
     def day(self) -> Any:
@@ -109,7 +110,7 @@ class Facts:
         way = axis.way(self.site, self.entity.meta.name)
         assert way is not None
         value = self._want(way, lambda entity: value_in(axis, entity))
-        return Along(axis, value, self._hidden(way), shown)
+        return Along(axis, value, self._hidden(way), shown, behind=bool(way))
 
     def _hidden(self, way: Sequence[Field]) -> Late:
         nodes = [self._node(way[: length + 1]) for length in range(len(way))]
@@ -168,6 +169,8 @@ class Along:
     value: Late
     hidden: Late
     shown: Sequence[str] | None = None
+    behind: bool = False
+    """Whether its members are behind references, where some may be out of reach."""
 
     def key(self) -> Any:
         """The value by which records are told apart."""
@@ -197,7 +200,7 @@ class Along:
     @property
     def marked(self) -> bool:
         """Whether the mark says anything."""
-        return self.shown is not None or bool(self.axis.of)
+        return self.shown is not None or self.behind
 
 
 def slices(along: Mapping[str, Along], where: Mapping[str, Sequence[str]]) -> Any:

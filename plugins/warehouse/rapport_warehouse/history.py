@@ -17,6 +17,8 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    cast,
+    or_,
     select,
 )
 
@@ -57,6 +59,26 @@ def definition() -> str:
     """The columns as CREATE TABLE has them."""
     types = {Uuid: "UUID", Instant: "TIMESTAMPTZ", DateTime: "TIMESTAMPTZ", Text: "VARCHAR"}
     return ", ".join(f'"{column.name}" {types[type(column.type)]}' for column in history.c)
+
+
+def unmoved() -> str:
+    """All customers of the warehouse whose history is what they are today: a statement, with the others in `moved`."""
+    places = ", ".join(f"coalesce(address ->> '{name}', '')" for name in ADDRESS)
+    return (
+        f"INSERT INTO {TABLE} SELECT id, created_at, NULL, owner_id, team_id, kind, {places} FROM customer "  # noqa: S608
+        "WHERE id NOT IN (SELECT CAST(id AS UUID) FROM moved)"
+    )
+
+
+def moved(connection: Connection) -> list[UUID]:
+    """The customers of whom the log may tell that they were elsewhere, or somebody else's."""
+    text = cast(change_log.c.changes, Text)
+    names = (*REFERENCES, "kind", "address")
+    tells = or_(*(text.contains(f'"{name}"', autoescape=True) for name in names))
+    about = select(change_log.c.record_id).where(
+        change_log.c.entity == "customer", change_log.c.action != "created", tells
+    )
+    return list(connection.scalars(about.distinct().order_by(change_log.c.record_id)))
 
 
 def intervals(connection: Connection, ids: Sequence[UUID]) -> Iterator[list[Interval]]:
@@ -108,7 +130,7 @@ def _before(changes: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
 
 
 def _places(address: Mapping[str, str] | None) -> dict[str, str]:
-    return {name: (address or {}).get(name, "") for name in ADDRESS}
+    return {name: (address or {}).get(name) or "" for name in ADDRESS}
 
 
 def _interval(customer_id: UUID, since: dt.datetime, until: dt.datetime | None, state: Mapping[str, Any]) -> Interval:

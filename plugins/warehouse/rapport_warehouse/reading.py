@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, make_url
 
 from rapport import RapportError
 from rapport_warehouse import pump
+from rapport_warehouse.pump import PLACE
 from rapport_warehouse.shape import Kept, Shape
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ AT_FIRST = 5_000
 """So many rows of each table are read here. Most tables have no more; for the others a pump is started."""
 AT_ONCE = 200_000
 """Rows of a table that are in memory together while it is read whole."""
-IDS_AT_ONCE = 500
-PLACE = "_place"
-"""What a stretch is read by: on SQLite the number of the row, on PostgreSQL its id."""
+IDS_AT_ONCE = 20_000
+PIPE = 1 << 20
+"""Bytes on the way from the pump to us."""
 
 
 class Pump:
@@ -33,28 +34,33 @@ class Pump:
 
     def __init__(self, address: str) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own file, by our own Python
-            [sys.executable, "-I", pump.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-I", pump.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, pipesize=PIPE
         )
         self._say(address)
 
-    def _say(self, text: str) -> None:
+    def _say(self, what: Any) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(text).encode() + b"\n")
+        self._process.stdin.write(json.dumps(what).encode() + b"\n")
         self._process.stdin.flush()
 
-    def read(self, statement: str) -> Any:
-        """What a statement gives, as an Arrow table."""
+    def stretches(self, select: str, key: str, after: int | str, size: int) -> Iterator[Any]:
+        """The rows of a table beyond a place, as Arrow tables. While one is dealt with, the next is read."""
         import pyarrow
 
-        assert self._process.stdout is not None
-        self._say(statement)
-        head = self._process.stdout.read(9)
-        if len(head) < 9:
-            raise RapportError(f"The process that reads large tables ended ({self._process.wait()}).")
-        answer = self._process.stdout.read(int.from_bytes(head[1:]))
-        if head[:1] == b"e":
-            raise RapportError(f"A table could not be read: {answer.decode()}")
-        return pyarrow.ipc.open_stream(answer).read_all()
+        self._say({"select": select, "key": key, "after": after, "size": size})
+        out = self._process.stdout
+        assert out is not None
+        full = True
+        while full:
+            mark = out.read(1)
+            if mark == b"e":
+                raise RapportError(f"A table could not be read: {json.loads(out.readline())}")
+            if not mark:
+                raise RapportError(f"The process that reads large tables ended ({self._process.wait()}).")
+            with pyarrow.ipc.open_stream(out) as stream:
+                found = stream.read_all()
+            full = found.num_rows == size
+            yield found
 
     def close(self) -> None:
         """End it, whatever it is doing."""
@@ -78,35 +84,29 @@ class Source:
 
     def stretches(self, connection: Connection, shape: Shape) -> Iterator[Any]:
         """All rows of a table as Arrow tables, a stretch at a time, the oldest first."""
-        found = connection.exec_driver_sql(self._stretch(shape, None, AT_FIRST)).all()
-        if found:
-            yield self._arrow_table(shape, [row[:-1] for row in found])
-        size, last = AT_FIRST, found[-1][-1] if found else None
-        while found and len(found) == size:
-            if self._pump is None:
-                self._pump = Pump(self._address)
-            size = AT_ONCE
-            found = self._pump.read(self._stretch(shape, last, size))
-            if found.num_rows:
-                yield found
-                last = found.column(PLACE)[-1].as_py()
-
-    def _stretch(self, shape: Shape, after: Any, size: int) -> str:
         key = "rowid" if self.sqlite else "id"
         columns = ", ".join(self._read(column) for column in shape.columns)
         place = f'rowid AS "{PLACE}"' if self.sqlite else f'CAST(id AS TEXT) AS "{PLACE}"'
-        beyond = "" if after is None else f"WHERE {key} > {int(after) if self.sqlite else repr(str(UUID(after)))}"
-        return f'SELECT {columns}, {place} FROM "{shape.table}" {beyond} ORDER BY {key} LIMIT {size}'  # noqa: S608
+        select = f'SELECT {columns}, {place} FROM "{shape.table}"'  # noqa: S608 - names of ours
+        found = connection.exec_driver_sql(f"{select} ORDER BY {key} LIMIT {AT_FIRST}").all()
+        if found:
+            yield self._arrow_table(shape, [row[:-1] for row in found])
+        if len(found) == AT_FIRST:
+            if self._pump is None:
+                self._pump = Pump(self._address)
+            for table in self._pump.stretches(select, key, found[-1][-1], AT_ONCE):
+                if table.num_rows:
+                    yield _in_utc(table)
 
     def rows(self, connection: Connection, shape: Shape, ids: Sequence[UUID]) -> Iterator[Any]:
         """The rows with these ids that there are, as Arrow tables of the same columns."""
         columns = ", ".join(self._read(column) for column in shape.columns)
         for start in range(0, len(ids), IDS_AT_ONCE):
             some = ids[start : start + IDS_AT_ONCE]
-            places = ", ".join(["?" if self.sqlite else "%s"] * len(some))
-            values = tuple(each.hex if self.sqlite else each for each in some)
-            statement = f'SELECT {columns} FROM "{shape.table}" WHERE id IN ({places})'  # noqa: S608 - names of ours
-            if found := connection.exec_driver_sql(statement, values).all():
+            values: Any = json.dumps([each.hex for each in some]) if self.sqlite else list(some)
+            within = "IN (SELECT value FROM json_each(?))" if self.sqlite else "= ANY(%s)"
+            statement = f'SELECT {columns} FROM "{shape.table}" WHERE id {within}'  # noqa: S608 - names of ours
+            if found := connection.exec_driver_sql(statement, (values,)).all():
                 yield self._arrow_table(shape, found)
 
     def _arrow_table(self, shape: Shape, rows: Sequence[Any]) -> Any:
@@ -146,6 +146,15 @@ class Source:
         if self.sqlite and column.type == "JSON":
             return f"CAST(nullif({name}, '') AS JSON)"
         return f"CAST({name} AS {column.type})"
+
+
+def _in_utc(table: Any) -> Any:
+    """Moments that were read without a zone are in UTC. So to say costs nothing, to have DuckDB work it out does."""
+    import pyarrow
+
+    utc = pyarrow.timestamp("us", "UTC")
+    fields = [each.with_type(utc) if pyarrow.types.is_timestamp(each.type) else each for each in table.schema]
+    return table.cast(pyarrow.schema(fields))
 
 
 def _address(url: URL) -> str:

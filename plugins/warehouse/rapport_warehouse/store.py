@@ -174,9 +174,12 @@ class _Filling:
             with self.site.db.read() as connection:
                 for rows in self.source.stretches(connection, shape):
                     self._put(shape, rows)
-        customers = self.raw.execute("SELECT id FROM customer ORDER BY id").fetchall()
         with self.site.db.read() as connection:
-            self._put_history(connection, [each for (each,) in customers])
+            self.say(history.TABLE)
+            moved = history.moved(connection)
+            with self._given("moved", moved):
+                self.raw.execute(history.unmoved())
+            self._put_history(connection, moved)
 
     def _fill_days(self) -> None:
         import pyarrow
@@ -247,12 +250,17 @@ class _Filling:
                     self._put(shape, rows)
 
     def _take_out(self, table: str, key: str, ids: list[UUID]) -> None:
+        with self._given("gone", ids):
+            self.raw.execute(f'DELETE FROM "{table}" WHERE {key} IN (SELECT CAST(id AS UUID) FROM gone)')  # noqa: S608 - names of ours
+
+    @contextlib.contextmanager
+    def _given(self, name: str, ids: Sequence[UUID]) -> Iterator[None]:
+        """Ids under a name, for a statement to read."""
         import pyarrow
 
-        gone = pyarrow.table({"id": pyarrow.array([str(each) for each in ids], pyarrow.string())})
-        self.raw.register("gone", gone)
-        self.raw.execute(f'DELETE FROM "{table}" WHERE {key} IN (SELECT CAST(id AS UUID) FROM gone)')  # noqa: S608 - names of ours
-        self.raw.unregister("gone")
+        self.raw.register(name, pyarrow.table({"id": pyarrow.array([str(each) for each in ids], pyarrow.string())}))
+        yield
+        self.raw.unregister(name)
 
     def _put(self, shape: Shape, rows: Any) -> None:
         self.raw.register("read_rows", rows)

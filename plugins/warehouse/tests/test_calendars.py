@@ -5,10 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import math
+import random
 import time
+from zoneinfo import ZoneInfo
 
+import duckdb
+import pyarrow
 import pytest
+from duckdb_engine import Dialect
+from rapport_warehouse import clocks
 from rapport_warehouse.calendars import COLUMNS, as_dicts, days
+from sqlalchemy import column, select, text
 
 from rapport.i18n.calendars import date_of, is_hebrew_leap, parts
 
@@ -170,3 +177,30 @@ def test_there_is_a_row_for_each_day_and_making_them_all_takes_no_second():
     assert time.process_time() - begun < 1
     assert [row[0] for row in rows] == [dt.date(1990, 1, 1) + dt.timedelta(days=n) for n in range(17_167)]
     assert {len(row) for row in rows} == {len(COLUMNS)}
+
+
+def test_clocks_show_what_python_says_they_do():
+    chance = random.Random(7)
+    end = dt.datetime(dt.datetime.now(dt.UTC).year + 2, 1, 1, tzinfo=dt.UTC)
+    span = int((end - clocks.FIRST).total_seconds())
+    some = [clocks.FIRST + dt.timedelta(seconds=chance.randrange(span)) for _ in range(500)]
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for zone in (
+            "UTC",
+            "Europe/Paris",
+            "Asia/Tehran",
+            "Africa/Casablanca",
+            "Asia/Kathmandu",
+            "Australia/Lord_Howe",
+        ):
+            changed = [moment for moment, _ahead in clocks.offsets(zone, end)]
+            assert (len(changed) > 20) == (zone not in {"UTC", "Asia/Kathmandu"})
+            moments = [*some, *changed, *(moment - dt.timedelta(seconds=1) for moment in changed[1:])]
+            connection.register("asked", pyarrow.table({"moment": moments}))
+            shown = connection.execute(str(
+                select(column("moment"), clocks.clock_time(zone, column("moment"))).select_from(text("asked"))
+                .compile(dialect=Dialect())
+            )).fetchall()  # fmt: skip
+            for moment, clock in shown:
+                assert clock == moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None), (zone, moment)
