@@ -50,6 +50,7 @@ def run_server(
     from granian.server import Server
 
     import rapport.app  # noqa: F401 - for the serving processes: they are forked from this one and share its code
+    from rapport.metrics import counted_together
     from rapport.site import Site
 
     refuse_taken_port(host, port)
@@ -61,7 +62,7 @@ def run_server(
     os.environ["RAPPORT_WORKER"] = "1" if jobs else "0"
     shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
     say(f"Rapport serves {config.home} at http://{shown}:{port}  (Ctrl+C stops it)")
-    Server(
+    server = Server(
         "rapport.wsgi:application",
         address=host,
         port=port,
@@ -72,7 +73,9 @@ def run_server(
         respawn_failed_workers=True,  # a plugin may end a process, by os._exit() or a crash: another takes its place
         log_level=LogLevels.error,
         websockets=False,
-    ).serve()
+    )
+    with counted_together(config):
+        server.serve()
 
 
 def refuse_taken_port(host: str, port: int) -> None:
@@ -108,9 +111,11 @@ def worker(place: Place, *, threads: int) -> None:
     With jobs = "celery" in rapport.toml it is a Celery worker.
     """
     from rapport.broker import work_for_broker
+    from rapport.logs import configure
     from rapport.worker import Worker
 
     config = place.config()
+    configure(config)
     following = Following(config, safe=place.safe)
     work = Worker(following, threads)
     work.start()

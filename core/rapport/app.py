@@ -17,6 +17,7 @@ from itsdangerous import URLSafeTimedSerializer
 from werkzeug.exceptions import InternalServerError, RequestEntityTooLarge
 from werkzeug.routing import Rule
 
+from rapport import logs
 from rapport.builtin import BUILTIN
 from rapport.config import Config
 from rapport.http import PageFault, authorise, check_policies, current_site, mount, public
@@ -95,6 +96,12 @@ def assemble(site: Site) -> Flask:
         mount(app, site.pages.owner(str(blueprint.name)), blueprint)
     app.add_url_rule("/health", "health", public(_health))
     app.before_request(authorise)
+    if site.config.log_format == "json":
+        logs.mount(app)
+    if site.config.metrics_token:
+        from rapport import metrics
+
+        metrics.mount(app)
     app.after_request(_add_headers)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     check_policies(app)

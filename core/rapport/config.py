@@ -17,6 +17,7 @@ from rapport.errors import ConfigError
 
 FILE_NAME = "rapport.toml"
 BROKERS = ("redis", "rediss", "amqp", "amqps")
+MIN_TOKEN = 20
 _LISTS = ("trusted_hosts", "plugins", "outbound_allow")
 
 
@@ -51,6 +52,10 @@ class Config:
     """Who does jobs: "threads" of `rapport serve` and `rapport worker`, or "celery", woken by a broker."""
     broker_url: str = field(default="", repr=False)
     """redis://host:6379/0, rediss://…, amqp://user:password@host:5672/vhost or amqps://…, for jobs = "celery"."""
+    metrics_token: str = field(default="", repr=False)
+    """Who knows it may read the figures at /metrics; empty: there are none."""
+    log_format: str = "text"
+    """How `rapport serve` and `rapport worker` say what happens: "text", or "json", with a line for each request."""
     max_upload_mb: int = 64
     testing: bool = False
     """Cheap password hashing and no background threads. Never for a real site."""
@@ -127,6 +132,19 @@ def _check(values: Mapping[str, Any]) -> None:
         elif name == "time_zone" and not is_zone(value):
             raise ConfigError(f"{where} names no time zone: '{value}'. Write it as Europe/Paris, Asia/Tehran or UTC.")
     _check_jobs(values.get("jobs", "threads"), values.get("broker_url", ""))
+    _check_watching(values.get("metrics_token", ""), values.get("log_format", "text"))
+
+
+def _check_watching(metrics_token: str, log_format: str) -> None:
+    if log_format not in {"text", "json"}:
+        raise ConfigError(f'log_format (in {FILE_NAME}, or RAPPORT_LOG_FORMAT) must be "text" or "json".')
+    if metrics_token and (len(metrics_token) < MIN_TOKEN or not metrics_token.isascii()):
+        raise ConfigError(
+            f"metrics_token (in {FILE_NAME}, or RAPPORT_METRICS_TOKEN) must be {MIN_TOKEN} or more letters and digits "
+            f"that nobody guesses."
+        )
+    if metrics_token and find_spec("prometheus_client") is None:
+        raise ConfigError('metrics_token needs prometheus-client. Install it: pip install "rapport-crm[metrics]"')
 
 
 def _check_jobs(jobs: str, broker_url: str) -> None:

@@ -7,9 +7,12 @@ import os
 
 from rapport.app import LiveApp
 from rapport.config import load_config
+from rapport.logs import configure
 from rapport.worker import Worker
 
-application = LiveApp(load_config(os.environ.get("RAPPORT_HOME", ".")), safe=os.environ.get("RAPPORT_SAFE") == "1")
+config = load_config(os.environ.get("RAPPORT_HOME", "."))
+configure(config)
+application = LiveApp(config, safe=os.environ.get("RAPPORT_SAFE") == "1")
 
 # What is there now stays until the end. Rubbish is looked for among what comes later; `rapport serve` had stopped that.
 gc.freeze()

@@ -35,7 +35,7 @@ FLOORS = (
     ("rapport.figures", "rapport.fit"),
     ("rapport.site", "rapport.slots", "rapport.customers", "rapport.interactions", "rapport.workflows"),
     ("rapport", "rapport.lifecycle"),
-    ("rapport.builtin.*",),
+    ("rapport.builtin.*", "rapport.logs", "rapport.metrics"),
     ("rapport.app",),
     ("rapport.wsgi", "rapport.testing"),
 )

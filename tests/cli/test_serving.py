@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -225,3 +226,46 @@ def test_the_doctor_says_what_is_wrong_and_what_to_type(type_: Type, sqlite_home
     assert "warn search       0 of 1 records of customer can be found" in seen.output
     assert "2 records can be found." in type_("--home", sqlite_home, "db", "reindex").output
     assert "ok   search" in type_("--home", sqlite_home, "doctor").output
+
+
+def test_two_workers_count_together_and_say_everything_in_json(sqlite_home: Path) -> None:
+    settings = sqlite_home / "rapport.toml"
+    token = "figures for the monitoring only"
+    settings.write_text(
+        settings.read_text("utf-8") + f'\nmetrics_token = "{token}"\nlog_format = "json"\n', encoding="utf-8"
+    )
+    port = free_port()
+    asked = 40
+    with started("--home", sqlite_home, "serve", "--port", port, "--workers", 2) as server:
+        answer(f"http://127.0.0.1:{port}/sign-in?secret=in-the-address", server)
+        for _ in range(asked):  # each on a connection of its own, so that both processes get some
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10).close()
+        figures = urllib.request.Request(
+            f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {token}"}
+        )
+        with urllib.request.urlopen(figures, timeout=10) as page:
+            shown = page.read().decode()
+        server.send_signal(signal.SIGTERM)
+        output, _ = server.communicate(timeout=20)
+    assert f'rapport_requests_total{{method="GET",route="/health",status="200"}} {asked}.0' in shown
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    healthy = [line for line in lines if line.get("route") == "/health"]
+    assert len(healthy) == asked
+    assert len({line["process"] for line in healthy}) == 2, "one process answered everything"
+    assert all(line["status"] == 200 and line["milliseconds"] >= 0 and line["level"] == "info" for line in healthy)
+    assert "in-the-address" not in output
+    assert not [line for line in output.splitlines()[1:] if line and not line.startswith("{")]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('log_format = "xml"', 'log_format (in rapport.toml, or RAPPORT_LOG_FORMAT) must be "text" or "json".'),
+        ('metrics_token = "short"', "must be 20 or more letters and digits that nobody guesses."),
+    ],
+)
+def test_a_way_of_watching_that_cannot_be_is_said(type_: Type, tmp_path: Path, line: str, said: str) -> None:
+    (tmp_path / "rapport.toml").write_text(line + "\n", "utf-8")
+    answered = type_("--home", tmp_path, "serve")
+    assert answered.exit_code == 1
+    assert said in answered.stderr
