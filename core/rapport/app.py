@@ -184,6 +184,9 @@ class LiveApp:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if self._owed or time.monotonic() >= self._look_at:
             self.refresh(wait=self._owed)
+        if environ.get("CONTENT_LENGTH"):
+            # The server ends a body that breaks off as it ends a whole one; counted, the two can be told apart.
+            environ.pop("wsgi.input_terminated", None)
         try:
             return self._app(environ, start_response)
         except SystemExit:  # of a template or an event handler: it ends the request, not the server's thread

@@ -15,6 +15,11 @@ from rapport.entities.fields import KINDS, Field
 from rapport.errors import Invalid, Problem
 from rapport.i18n.catalogs import _
 
+MOST_NAMES = 1000
+"""In one record that is sent; a body of a megabyte holds a hundred thousand."""
+MOST_MEANT = 5
+"""For how many unknown names a near one is looked for: it takes longer than all the rest."""
+
 
 class Value(ma.Field[Any]):
     """A marshmallow field that reads and writes the way the entity's field does."""
@@ -89,6 +94,8 @@ def load_values(meta: EntityMeta, data: Any, *, partial: bool = False) -> dict[s
     """Turn input into stored values. Invalid lists every problem at once, each with its field."""
     if not isinstance(data, Mapping):
         raise Invalid(Problem(None, f"A {meta.title.lower()} is an object of fields, not {type(data).__name__}."))
+    if len(data) > MOST_NAMES:
+        raise Invalid(Problem(None, f"A {meta.title.lower()} has not so many fields: these are {len(data):,}."))
     try:
         loaded: dict[str, Any] = _schema(_Key(meta), "update" if partial else "create").load(data)
     except ValidationError as error:
@@ -97,21 +104,23 @@ def load_values(meta: EntityMeta, data: Any, *, partial: bool = False) -> dict[s
 
 
 def _problems(meta: EntityMeta, messages: Mapping[str, Any]) -> list[Problem]:
-    problems = []
+    problems: list[Problem] = []
+    unknown = 0
     for name, texts in messages.items():
         if texts == ["Unknown field."]:
-            problems.append(Problem(str(name), unknown_field(meta, str(name))))
+            unknown += 1
+            problems.append(Problem(str(name), unknown_field(meta, str(name), meant=unknown <= MOST_MEANT)))
             continue
         problems.extend(Problem(str(name), str(text)) for text in (texts if isinstance(texts, list) else [texts]))
     return problems
 
 
-def unknown_field(meta: EntityMeta, name: str) -> str:
+def unknown_field(meta: EntityMeta, name: str, *, meant: bool = True) -> str:
     """Why a name is refused, and which one was probably meant."""
     known = meta.fields.get(name)
     if known is not None and not known.secret:
         return _("is set by Rapport and cannot be written.")
-    near = difflib.get_close_matches(name, [f.name for f in meta.writable], 1)
+    near = difflib.get_close_matches(name[:60], [f.name for f in meta.writable], 1) if meant else []
     return f"is not a field of {meta.name}." + (f" Did you mean '{near[0]}'?" if near else "")
 
 

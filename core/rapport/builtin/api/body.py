@@ -86,6 +86,11 @@ def object_body(known: Collection[str] | None = None) -> dict[str, Any]:
 def ndjson_lines(most: int) -> Iterator[str]:
     """The lines of an NDJSON body, empty ones left out."""
     _require_type("application/x-ndjson", "application/jsonl", "application/json-lines")
+    if request.content_length is None and request.headers.get("Transfer-Encoding"):
+        # A list that broke off between two lines would look like a whole one.
+        raise Refused(
+            "length-needed", "Send the header Content-Length: a list that breaks off must not be taken for a whole one."
+        )
     lines = [line for line in decode(request.get_data()).splitlines() if line.strip()]
     if len(lines) > most:
         raise Refused("too-large", f"At most {most:,} operations fit into one request; these are {len(lines):,}.")

@@ -239,6 +239,8 @@ def _success(route: Route, verb: str) -> dict[str, Any]:
             return {"200": found, "304": {"description": "You have it already."}}
         case "file":
             return {"200": {"description": "The file", "content": {"application/octet-stream": {}}}}
+        case "data":
+            return {"200": {"description": "The archive", "content": {"application/zip": {}}}}
         case "upload":
             facts = {"id": {**TEXT, "format": "uuid"}, "name": TEXT, "media_type": TEXT, "size": NUMBER}
             schema = {"type": "object", "properties": facts}

@@ -42,6 +42,9 @@ KINDS = {
         Kind("not-found", 404, "Not found", "There is no such record or address, or it is out of your reach."),
         Kind("wrong-method", 405, "This address does not take that method", "The header Allow lists those it takes."),
         Kind("conflict", 409, "In conflict with what there is", "Something unique is taken, or the record is in use."),
+        Kind(
+            "length-needed", 411, "Say how long it is", "Send Content-Length; a list of lines is not taken in chunks."
+        ),
         Kind("stale", 412, "Changed by somebody else", "The problem carries the current values: merge and repeat."),
         Kind("too-large", 413, "Too large", "Send less at once."),
         Kind("wrong-type", 415, "Wrong content type", "Send application/json; for bulk, application/x-ndjson."),
