@@ -16,10 +16,8 @@ from typing import Any
 from rapport import Invalid
 from rapport import gettext as _
 from rapport_insights.kinds import Scores, Trained, Work
-from rapport_insights.purchases import Purchases
+from rapport_insights.purchases import CENT, Purchases
 
-CENT = 10_000
-"""Amounts are summed as whole parts of this size, so that no cent gets lost."""
 FEWEST = 5
 EACH_ONE = """
 create temp table each_one as
@@ -108,21 +106,9 @@ def limits_of(placed: Sequence[Placed]) -> dict[str, list[int]]:
 def _asked(purchases: Purchases, sql: str, limits: Mapping[str, list[int]] | None = None) -> list[Placed]:
     """What DuckDB makes of the purchases."""
     import duckdb
-    import numpy as np
 
-    names: list[Any] = []
-    codes = np.empty(len(purchases.rows), dtype=np.int64)
-    for number, (customer, _day, _amount) in enumerate(purchases.rows):
-        if not names or names[-1] != customer:
-            names.append(customer)
-        codes[number] = len(names) - 1
-    table = {
-        "customer": codes,
-        "day": np.fromiter((day.toordinal() for _c, day, _a in purchases.rows), np.int64, len(codes)),
-        "amount": np.rint(
-            np.fromiter((float(amount) for _c, _d, amount in purchases.rows), np.float64, len(codes)) * CENT
-        ).astype(np.int64),
-    }
+    names = purchases.customers
+    table = {"customer": purchases.whose, "day": purchases.days, "amount": purchases.amounts}
     with duckdb.connect() as connection:
         connection.register("purchases", table)
         connection.execute(EACH_ONE, {"until": purchases.until.toordinal()})

@@ -24,21 +24,24 @@ def write_scores(
     A customer without a score loses a former one. Customers that are gone meanwhile are passed by.
     """
     with site.read(ACTOR) as reader:
-        kept = set(reader.session.scalars(select(into.of_id)))
-    ids = sorted({*scores, *kept})
-    given = changed = 0
-    for start in range(0, len(ids), AT_ONCE):
-        some = ids[start : start + AT_ONCE]
+        columns = [getattr(into, name) for name in fields]
+        kept = {row[0]: row[1:] for row in reader.session.execute(select(into.of_id, *columns))}
+        there = set(reader.session.scalars(select(Customer.id)))
+    nothing: dict[str, Any] = {}
+    wrong = [
+        each for each in sorted(there & {*scores, *kept})
+        if kept.get(each) != tuple(scores.get(each, nothing).get(name) for name in fields)
+    ]  # fmt: skip
+    changed = 0
+    for start in range(0, len(wrong), AT_ONCE):
+        some = wrong[start : start + AT_ONCE]
         with site.write(ACTOR) as unit:
-            there, moved = _write(unit, into, fields, some, scores)
-        given, changed = given + there, changed + moved
-        tell(min(start + AT_ONCE, len(ids)), len(ids))
-    return given, changed
+            changed += _write(unit, into, fields, some, scores)
+        tell(min(start + AT_ONCE, len(wrong)), len(wrong))
+    return sum(each in scores for each in there), changed
 
 
-def _write(
-    unit: Unit, into: type[Extension], fields: Sequence[str], ids: Sequence[UUID], scores: Scores
-) -> tuple[int, int]:
+def _write(unit: Unit, into: type[Extension], fields: Sequence[str], ids: Sequence[UUID], scores: Scores) -> int:
     rows = {row.of_id: row for row in unit.session.scalars(select(into).where(into.of_id.in_(ids)))}
     there = set(unit.session.scalars(select(Customer.id).where(Customer.id.in_(ids))))
     changed = 0
@@ -51,7 +54,7 @@ def _write(
             row = into(of_id=customer_id)
             unit.session.add(row)
         changed += _assign(row, fields, values)
-    return sum(each in scores for each in there), changed
+    return changed
 
 
 def _assign(row: Any, fields: Sequence[str], values: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from rapport import Invalid
 from rapport import gettext as _
 from rapport_insights.kinds import Trained, Work
-from rapport_insights.purchases import Purchases
+from rapport_insights.purchases import Purchases, purchases_from
 
 NORMAL = 1.959963984540054
 """95 % of a normal distribution lie within so many standard deviations."""
@@ -153,7 +153,7 @@ def errors(purchases: Purchases) -> Mapping[str, Mapping[str, float]]:
     later = [each for each in customers if cut <= each[1][0][0] <= purchases.until - dt.timedelta(days=days)]
     if days < 1 or not earlier or not later:
         return {}
-    known = Purchases(tuple((c, d, a) for c, rows in earlier for d, a in rows if d <= cut), cut)
+    known = purchases_from(((c, d, a) for c, rows in earlier for d, a in rows if d <= cut), cut)
     times, came = second_purchases(known)
     true = sum(len(rows) > 1 and (rows[1][0] - rows[0][0]).days <= days for _customer, rows in later) / len(later)
     told, plain = 1 - share_at(survival(times, came), days), sum(came) / len(came)

@@ -17,6 +17,7 @@ from rapport_warehouse.question import (
     Offer,
     Question,
 )
+from rapport_warehouse.shape import in_parts
 from rapport_warehouse.store import Refreshed, as_of, refresh, warehouse
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "as_of",
     "customer_history",
     "drill",
+    "in_parts",
     "members",
     "offered",
     "refresh",

@@ -8,7 +8,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, Boolean, Date, DateTime, Float, Integer, LargeBinary, Uuid, inspect
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Float,
+    Integer,
+    LargeBinary,
+    Uuid,
+    cast,
+    inspect,
+    type_coerce,
+)
 from sqlalchemy.sql import visitors
 from sqlalchemy.types import TypeEngine
 
@@ -141,6 +154,11 @@ def duckdb_type(kind: TypeEngine[Any]) -> str:
     """What a column's values are kept as: the same that PostgreSQL has, so that the same Python values come out."""
     inner = getattr(kind, "impl_instance", kind)  # what a TypeDecorator decorates
     return _type(inner)
+
+
+def in_parts(value: Any) -> Any:
+    """An amount as whole ten-thousandths, however it is kept."""
+    return type_coerce(value, BigInteger) if isinstance(value.type, Fixed) else cast(value * 10_000, BigInteger)
 
 
 def fiscal_start(site: Site) -> int:
