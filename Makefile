@@ -20,7 +20,7 @@ MYPY_PATH := core:cli$(subst $(empty) ,,$(patsubst %,:%,$(MEMBERS)))
 
 NODE_IS_HERE = command -v npm >/dev/null 2>&1 && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null
 
-.PHONY: help setup assets demo serve test torture check format lock clean
+.PHONY: help setup assets demo serve test torture bench check format lock clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r verb what; do printf '%-16s %s\n' "$$verb" "$$what"; done
@@ -45,6 +45,9 @@ torture: setup assets ## the harnesses of tests/security and tests/faults at len
 	rm -f artefacts/torture.jsonl
 	RAPPORT_TORTURE=1 $(BIN)/pytest -n auto -o timeout=7200 tests/security tests/faults plugins/warehouse/tests/test_same.py
 	$(BIN)/python tools/torture_doc.py artefacts/torture.jsonl
+
+bench: setup assets ## measure: 100,000 and 1,000,000 customers, both databases (hours); BENCH="--customers 5000" picks
+	$(BIN)/python benchmarks/run.py $(if $(BENCH),$(BENCH),--customers 100000,1000000 --databases sqlite,postgresql)
 
 check: setup ## style, types, layers and words
 	$(BIN)/ruff check
