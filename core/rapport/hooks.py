@@ -11,6 +11,7 @@ This is the only module that catches what a plugin raises. The five methods matc
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
@@ -19,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import ModuleType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import pluggy
 
@@ -163,6 +164,10 @@ class Hooks:
         """The plugins that implement a hook, each once, in order."""
         return list(dict.fromkeys(plugin for plugin, _ in self.implementations(spec)))
 
+    def concern(self, spec: Callable[..., Any], kind: type) -> bool:
+        """Whether anybody has a say about records of this kind: see `first`."""
+        return any(issubclass(kind, about_of(function)) for _, function in self.implementations(spec))
+
     def registered(self, plugin: str, spec: Callable[[], Sequence[T]], other: str = "") -> list[T]:
         """What a plugin, or its bridge to another one, returns from a register hook. Faults reach the loader."""
         found: list[T] = []
@@ -199,8 +204,14 @@ class Hooks:
         return answers
 
     def first(self, spec: Callable[P, T | None], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Choose: the first answer that is not None."""
+        """Choose: the first answer that is not None.
+
+        Who annotates `record` with a class of its own is asked about records of that class only.
+        """
+        record = kwargs.get("record")
         for plugin, function in self.implementations(spec):
+            if record is not None and not isinstance(record, about_of(function)):
+                continue
             try:
                 answer: T | None = self._call(plugin, spec, function, kwargs)
                 if answer is not None:
@@ -360,7 +371,26 @@ def _key(plugin: str, other: str) -> str:
 def _taking_all(function: Callable[..., Any], wanted: Sequence[str]) -> Callable[..., Any]:
     """A plugin names the arguments it wants; we always pass all."""
     names = tuple(wanted)
-    return lambda **kwargs: function(**{name: kwargs[name] for name in names})
+
+    def call(**kwargs: Any) -> Any:
+        return function(**{name: kwargs[name] for name in names})
+
+    call.__wrapped__ = function  # type: ignore[attr-defined]  # for `about_of`
+    return call
+
+
+def about_of(function: Callable[..., Any]) -> type:
+    """Which records an implementation is about: any, unless its hookimpl annotates `record` with a class."""
+    return _about(function.__wrapped__)  # type: ignore[attr-defined]
+
+
+@functools.cache
+def _about(function: Callable[..., Any]) -> type:
+    try:
+        found = get_type_hints(function).get("record")
+    except (NameError, TypeError, AttributeError):  # it names what is there for the type checker only
+        return object
+    return found if isinstance(found, type) else object
 
 
 def _list(plugin: str, spec: Callable[..., Any], answer: Any) -> list[Any]:

@@ -458,7 +458,7 @@ class Unit:
 
     def _owner(self, record: Entity, state: Mapping[str, Any]) -> UUID | None:
         """A new record without an owner gets the one a plugin chooses, else the person who makes it."""
-        if self.site.hooks.listeners(hookspecs.assign_owner):
+        if self.site.hooks.concern(hookspecs.assign_owner, type(record)):
             for name, value in state.items():
                 setattr(record, name, value)
             chosen = self.site.hooks.first(hookspecs.assign_owner, record=record, session=self.session)

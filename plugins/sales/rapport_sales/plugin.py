@@ -222,7 +222,7 @@ def plugin_enabled(plugin: str, session: Session) -> None:
 
 
 @hookimpl
-def assign_owner(record: Entity, session: Session) -> UUID | None:
+def assign_owner(record: Lead, session: Session) -> UUID | None:
     return assignment.choose_owner(record, session)
 
 

@@ -191,7 +191,7 @@ def plugin_enabled(plugin: str, session: Session) -> None:
 
 
 @hookimpl
-def assign_owner(record: Entity, session: Session) -> UUID | None:
+def assign_owner(record: suggestions.Suggestion, session: Session) -> UUID | None:
     return suggestions.choose_owner(record, session)
 
 

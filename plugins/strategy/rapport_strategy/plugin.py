@@ -116,5 +116,5 @@ def register_followers() -> list[Follower]:
 
 
 @hookimpl
-def assign_owner(record: Entity, session: Session) -> UUID | None:
+def assign_owner(record: suggestions.Suggestion, session: Session) -> UUID | None:
     return suggestions.choose_owner(record, session)
