@@ -62,8 +62,8 @@ WITHIN = {"filtered list": 300.0, "customer's page": 500.0}
 """Milliseconds in which nineteen of twenty are to be answered."""
 GROWTH_AIM = 1.5
 PIECE_AIMS = {
-    ("import", "rows a second"): (20_000.0, True), ("import", "MB"): (300.0, False), ("start", "s of work"): (2.0, False),
-    ("rights", "more, %"): (20.0, False),
+    ("import", "rows a second"): (20_000.0, True), ("import", "MB"): (300.0, False),
+    ("start", "s of work"): (2.0, False), ("rights", "more, %"): (20.0, False),
 }  # fmt: skip
 """What the pieces are to reach: a figure, and whether more is better."""
 MEMORY_AIM = 150
@@ -267,7 +267,7 @@ def stories(site: Site, customers: list[dict[str, Any]], seed: int) -> dict[str,
     stage = next(each["id"] for each in stages if each["kind"] == "open")
     column = urllib.parse.urlencode({"filter": f'stage_id = "{stage}"', "sort": "-stage_entered_at", "limit": 30})
     narrow = urllib.parse.urlencode(
-        {"filter": 'tags has "vip" and source = "web" and language = "fr"', "sort": "-updated_at"}
+        {"filter": 'tags has "vip" and source = "web" and language = "en"', "sort": "-updated_at"}
     )
 
     def visit(path: str) -> Story:
