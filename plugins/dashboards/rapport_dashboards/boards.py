@@ -10,7 +10,7 @@ from uuid import UUID
 
 from rapport_warehouse import Question
 
-from rapport import Actor, Invalid, Measure, Reader, Site
+from rapport import Actor, Invalid, Measure, Panel, Reader, Site
 from rapport_dashboards.entities import Card, Dashboard
 
 MOST = 100
@@ -49,6 +49,8 @@ def may_ask(site: Site, actor: Actor, card: Card) -> bool:
     """Whether everything that a card asks for is there and may be read by somebody."""
     if card.shape == "list":
         return card.entity in site.entities and actor.may(f"{card.entity}.read")
+    if card.shape == "panel":
+        return any(panel.name == card.panel for panel in panels_for(site, actor))
     try:
         question = Question.from_json(card.question)
     except Invalid:
@@ -67,13 +69,13 @@ def _may_measure(site: Site, actor: Actor, name: str) -> bool:
     return measure.of in site.entities and actor.may(f"{measure.of}.read")
 
 
-def has_panels(site: Site, actor: Actor) -> bool:
-    """Whether modules show this person anything on the dashboard of their own panels."""
-    return any(
-        (panel.needs is None or actor.may(panel.needs))
+def panels_for(site: Site, actor: Actor) -> list[Panel]:
+    """What modules show this person by themselves, each a card on a dashboard that wants it."""
+    return [
+        panel for panel in site.panels_at.get("dashboard", ())
+        if (panel.needs is None or actor.may(panel.needs))
         and (not panel.roles or actor.is_admin or not actor.roles.isdisjoint(panel.roles))
-        for panel in site.panels_at.get("dashboard", ())
-    )
+    ]  # fmt: skip
 
 
 # What is asked across all cards --------------------------------------------------------------------------------------
@@ -125,7 +127,7 @@ def ask(question: Question, asked: Asked, suiting: Iterable[str]) -> tuple[Quest
 # A question as an address of the page of analyses --------------------------------------------------------------------
 
 PLACES = ("rows", "columns")
-DRAWN = ("bar", "line", "area", "pie", "funnel", "heatmap")
+DRAWN = ("bar", "stacked", "line", "area", "pie", "funnel", "heatmap")
 
 
 def address_of(question: Question, shape: str = "") -> list[tuple[str, str]]:
@@ -176,5 +178,5 @@ def free_title(taken: Iterable[str], wanted: str) -> str:
 
 def copy_values(card: Card, dashboard_id: UUID) -> dict[str, Any]:
     """What makes the same card on another dashboard."""
-    names = ("title", "note", "shape", "question", "entity", "filter", "sort", "columns", "size", "position")
+    names = ("title", "note", "shape", "question", "entity", "panel", "filter", "sort", "columns", "size", "position")
     return {"dashboard_id": str(dashboard_id), **{name: getattr(card, name) for name in names}}

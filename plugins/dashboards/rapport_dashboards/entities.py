@@ -34,10 +34,14 @@ SHARED = [
     Choice("everybody", "Everybody", "green"),
 ]  # fmt: skip
 SHAPES = [
-    Choice("figure", "Figure with comparison"), Choice("bar", "Bars"), Choice("line", "Line"), Choice("area", "Area"),
+    Choice("figure", "Figure with comparison"), Choice("bar", "Bars"), Choice("stacked", "Stacked bars"),
+    Choice("line", "Line"), Choice("area", "Area"),
     Choice("pie", "Pie"), Choice("funnel", "Funnel"), Choice("heatmap", "Heat map"), Choice("table", "Table"),
     Choice("gauge", "Gauge against a target"), Choice("list", "List of records"),
+    Choice("panel", "What a module shows"),
 ]  # fmt: skip
+WITHOUT_FIGURES = {"list", "panel"}
+"""Shapes that ask the warehouse nothing."""
 SIZES = [
     Choice("quarter", "A quarter of the width"), Choice("third", "A third"), Choice("half", "Half"),
     Choice("wide", "Two thirds"), Choice("full", "The whole width"),
@@ -111,6 +115,7 @@ class Card(
         label="Question", kind="json", default=dict, help="As the page of analyses keeps it."
     )
     entity: Mapped[str] = field(label="Kind of record", default="", help="For a list of records.")
+    panel: Mapped[str] = field(label="What a module shows", default="", max_length=200)
     filter: Mapped[str] = field(label="Filter", kind="longtext", default="", help="Which records the list shows.")
     sort: Mapped[str] = field(label="Order", default="")
     columns: Mapped[tuple[str, ...]] = field(
@@ -131,7 +136,9 @@ class Card(
             check_may_arrange(session, dashboard)
 
     def validate(self) -> Sequence[Problem]:
-        """A list names its records; everything else asks a question that can be read."""
+        """A list names its records, and a piece of a module that piece; everything else asks a question."""
+        if self.shape == "panel":
+            return [] if self.panel else [Problem("panel", _("is needed: what does the card show?"))]
         if self.shape == "list":
             return [] if self.entity else [Problem("entity", _("is needed for a list of records."))]
         try:
@@ -183,8 +190,8 @@ class Alert(
     def complete(self, session: Session) -> None:
         """It watches a card that has a figure."""
         card = session.get(Card, self.card_id)
-        if card is not None and card.shape == "list":
-            raise Invalid(Problem("card_id", _("is a list of records, which has no figure to watch.")))
+        if card is not None and card.shape in WITHOUT_FIGURES:
+            raise Invalid(Problem("card_id", _("has no figure to watch.")))
 
 
 class AlertState(

@@ -25,9 +25,9 @@ from rapport_warehouse import (
 from rapport_warehouse.charts import chart_of
 from sqlalchemy import select
 
-from rapport import N_, Field, Formats, Invalid, Reader, gettext, ngettext
+from rapport import N_, Field, Formats, Invalid, Reader, gettext, ngettext, stages_of
 from rapport_dashboards.boards import Asked, address_of, ask
-from rapport_dashboards.entities import KIND_OF_PERIOD, Card, Target
+from rapport_dashboards.entities import KIND_OF_PERIOD, WITHOUT_FIGURES, Card, Target
 
 PERIODS = (
     ("today", N_("Today")), ("this week", N_("This week")), ("this month", N_("This month")),
@@ -47,7 +47,9 @@ LIST_SHOWN = 8
 TABLE_SHOWN = 50
 MANY_TIMES = 10
 """From here on a change is told as so many times the figure before."""
-CHARTS = {"bar", "line", "area", "pie", "funnel", "heatmap"}
+CHARTS = {"bar", "stacked", "line", "area", "pie", "funnel", "heatmap"}
+WHOLE = {"pie", "funnel"}
+"""Charts that show one series only."""
 Number = int | float | Decimal
 
 
@@ -89,7 +91,7 @@ def suits(reader: Reader, measures: Iterable[str]) -> set[str]:
 
 def analysis_url(reader: Reader, card: Card, asked: Asked) -> str:
     """Where the page of analyses shows the same question; empty for a list."""
-    if card.shape == "list":
+    if card.shape in WITHOUT_FIGURES:
         return ""
     try:
         question, _left_out = ask(Question.from_json(card.question), asked, (asked.where or {}).keys())
@@ -114,7 +116,7 @@ class Shown:
     """The inside of a card."""
 
     kind: str
-    """figure, chart, table, list, nothing or waiting."""
+    """figure, chart, table, list, panel, nothing or waiting."""
     values: list[dict[str, Any]] = field(default_factory=list)
     points: list[float] = field(default_factory=list)
     spark_label: str = ""
@@ -133,6 +135,9 @@ def read_card(reader: Reader, card: Card, asked: Asked) -> Shown:
     """What a card shows to this reader: never more than their own records say."""
     if card.shape == "list":
         return _list(reader, card, asked)
+    if card.shape == "panel":
+        said = gettext("What is chosen above does not slice what a module shows.")
+        return Shown("panel", notes=[said] if asked.period or asked.where else [])
     try:
         question, left_out = question_of(reader, card, asked)
         if card.shape == "figure":
@@ -156,7 +161,9 @@ def read_card(reader: Reader, card: Card, asked: Asked) -> Shown:
 def _figure(reader: Reader, question: Question) -> Shown:
     found, formats = answer(reader, question), formats_of(reader)
     shown = Shown("figure", as_of=_moment(formats, found.as_of))
-    for info, currency, row, column, cell in _cells(found):
+    usual = str(reader.site.settings.get("core.currency") or "")
+    for info, coin, row, column, cell in _cells(found):
+        currency = coin or (usual if info.kind == "money" else "")  # nothing has a currency of its own
         shown.values.append(_value(formats, info, currency, cell, question) | {
             "drill": _drill_query(found, info, row, column),
             "label": info.title if len(found.measures) > 1 else "",
@@ -251,6 +258,8 @@ def _goal(reader: Reader, formats: Formats, question: Question, found: Answer) -
 def _many(reader: Reader, card: Card, question: Question) -> Shown:
     """A chart or a table: many figures at once."""
     found, formats = answer(reader, question), formats_of(reader)
+    if card.shape == "funnel":
+        found = _by_stage(reader, found, question)
     shown = Shown("table" if card.shape == "table" else "chart", as_of=_moment(formats, found.as_of))
     if not any(cell.value not in (None, 0) for cell in found.cells.values()):
         shown.kind = "nothing"
@@ -263,7 +272,41 @@ def _many(reader: Reader, card: Card, question: Question) -> Shown:
         shown.rows = shown.rows[:TABLE_SHOWN]
     if card.shape in CHARTS:
         shown.spec = {**chart_of(found, card.shape), "title": gettext(card.title)}
+        if found.compared_since is not None and not question.columns and len(found.columns) > 1:
+            shown.spec["series"] += _compared(found, question)
+        if shown.spec["type"] == "bar" and not any(name.startswith("date.") for name in question.rows):
+            shown.spec.setdefault("horizontal", "auto")
+        money = [column["currency"] for column in shown.columns if column["currency"]]
+        if card.shape in WHOLE and len(set(money)) > 1:
+            shown.notes.append(gettext("Drawn in %(currency)s; the other currencies stand in the figures.",
+                                       currency=shown.spec["series"][0].get("currency", money[0])))  # fmt: skip
     return shown
+
+
+def _compared(found: Answer, question: Question) -> list[dict[str, Any]]:
+    """The time before, of amounts in several currencies a line for each of them."""
+    (info,), made = found.measures[:1], []
+    for at, heading in enumerate(found.columns):
+        before = [found.cell(row, at, info.name).compared for row in range(len(found.rows))]
+        if any(before):
+            name = gettext(COMPARED[question.compare], value=heading[-1].title)
+            made.append({"name": name, "data": [None if each is None else float(each) for each in before],
+                         "unit": info.kind, "currency": currency_of(info, heading), "compared": True})  # fmt: skip
+    return made
+
+
+def _by_stage(reader: Reader, found: Answer, question: Question) -> Answer:
+    """An answer with its rows in the order of the pipeline, where they are stages and no order is asked for."""
+    axis = reader.site.dimensions.get(question.rows[0]) if len(question.rows) == 1 and not question.order else None
+    field = reader.site.meta_named(axis.of).fields.get(axis.value) if axis is not None else None
+    if axis is None or field is None or field.target != "stage":
+        return found
+    places = {str(stage.id): place for place, stage in enumerate(stages_of(reader.session, axis.of))}
+    order = sorted(range(len(found.rows)), key=lambda row: places.get(found.rows[row][0].key, len(places)))
+    moved = {row: place for place, row in enumerate(order)}
+    cells = {(moved[row], column, name): cell for (row, column, name), cell in found.cells.items()}
+    totals = {(moved[row], name): cell for (row, name), cell in found.row_totals.items()}
+    return replace(found, rows=[found.rows[row] for row in order], cells=cells, row_totals=totals)
 
 
 def table_of(reader: Reader, found: Answer) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -312,9 +355,11 @@ def rows_of(reader: Reader, card: Card, asked: Asked) -> Iterator[list[Any]] | l
 
 def _list(reader: Reader, card: Card, asked: Asked) -> Shown:
     """The first records of a list, each with a few facts."""
-    page, fields = _page(reader, card, LIST_SHOWN)
+    page, fields = _page(reader, card, LIST_SHOWN + 1)
     formats, entity = formats_of(reader), reader.site.entities[card.entity]
     shown, display = Shown("list" if page else "nothing"), entity.meta.display
+    if len(page) > LIST_SHOWN:
+        shown.more, page = list_url(card), page[:LIST_SHOWN]
     titles = {
         each.name: reader.titles(reader.site.entities[each.target], [getattr(row, each.name) for row in page])
         for each in fields if each.target is not None and each.target in reader.site.entities
@@ -395,7 +440,7 @@ def slicers(reader: Reader, cards: Sequence[Card], asked: Asked) -> list[dict[st
     """What suits at least one of the cards, with its values: the choices above a dashboard."""
     offer, suiting = offered(reader), set[str]()
     for card in cards:
-        if card.shape != "list":
+        if card.shape not in WITHOUT_FIGURES:
             try:
                 names = Question.from_json(card.question).measures
             except Invalid:

@@ -9,7 +9,7 @@ from uuid import UUID
 from rapport_warehouse import Question, offered
 
 from rapport import Invalid, Problem, Reader, Team, gettext
-from rapport_dashboards.boards import question_at
+from rapport_dashboards.boards import panels_for, question_at
 from rapport_dashboards.entities import SHAPES, SIZES, Card
 from rapport_dashboards.figures import DATE_TITLES, comparisons, periods
 
@@ -28,8 +28,10 @@ def choices(reader: Reader) -> dict[str, Any]:
         (entity.meta.name, gettext(site.meta(entity).plural)) for entity in site.entities
         if entity.meta.listed and reader.actor.may(entity.meta.permission("read"))
     ]  # fmt: skip
-    return {"measures": measures, "dimensions": [*dates, *apart], "entities": kinds, "shapes": SHAPES, "sizes": SIZES,
-            "periods": periods(), "comparisons": comparisons()[:2], "saved": saved(reader)}  # fmt: skip
+    panels = [(panel.name, gettext(panel.title)) for panel in panels_for(site, reader.actor)]
+    return {"measures": measures, "dimensions": [*dates, *apart], "entities": kinds, "panels": panels,
+            "shapes": SHAPES, "sizes": SIZES, "periods": periods(), "comparisons": comparisons()[:2],
+            "saved": saved(reader)}  # fmt: skip
 
 
 def saved(reader: Reader) -> list[tuple[str, str]]:
@@ -49,7 +51,7 @@ def typed_of(card: Card | None) -> dict[str, Any]:
     measures = list(kept.get("measures", ()))
     return {
         "title": card.title, "note": card.note, "shape": card.shape, "size": card.size, "entity": card.entity,
-        "filter": card.filter, "sort": card.sort, "columns": ", ".join(card.columns),
+        "panel": card.panel, "filter": card.filter, "sort": card.sort, "columns": ", ".join(card.columns),
         **{f"measure{at}": name for at, name in enumerate(measures, start=1)},
         "row": next(iter(kept.get("rows", ())), ""), "column": next(iter(kept.get("columns", ())), ""),
         "period": kept.get("period", ""), "compare": kept.get("compare", ""), "top": kept.get("top") or "",
@@ -62,12 +64,14 @@ def read(reader: Reader, form: Mapping[str, str], card: Card | None) -> dict[str
     values: dict[str, Any] = {name: form.get(name, "").strip() for name in ("title", "note", "shape", "size")}
     if not values["title"]:
         raise Invalid(Problem("title", gettext("is needed.")))
+    values |= {"entity": "", "panel": "", "filter": "", "sort": "", "question": {}}
+    if values["shape"] == "panel":
+        return values | {"panel": form.get("panel", "")}
     if values["shape"] == "list":
         return values | {"entity": form.get("entity", ""), "filter": form.get("filter", "").strip(),
-                         "sort": form.get("sort", "").strip(), "question": {},
-                         "columns": words(form.get("columns", ""))}  # fmt: skip
+                         "sort": form.get("sort", "").strip(), "columns": words(form.get("columns", ""))}  # fmt: skip
     if chosen := form.get("saved"):
-        return values | {"question": _saved_question(reader, chosen), "entity": "", "filter": "", "sort": ""}
+        return values | {"question": _saved_question(reader, chosen)}
     names = [form.get(f"measure{at}", "") for at in range(1, MOST_MEASURES + 1)]
     measures = tuple(dict.fromkeys(name for name in names if name))
     if not measures:
@@ -82,7 +86,7 @@ def read(reader: Reader, form: Mapping[str, str], card: Card | None) -> dict[str
         where=kept.where if kept is not None else {},
         order=kept.order if kept is not None and kept.order.lstrip("-") in {*measures, *_one(form.get("row"))} else "",
     )  # fmt: skip
-    return values | {"question": question.to_json(), "entity": "", "filter": "", "sort": ""}
+    return values | {"question": question.to_json()}
 
 
 def _saved_question(reader: Reader, chosen: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from rapport_dashboards.boards import (
     copy_values,
     dashboards_of,
     free_title,
-    has_panels,
+    panels_for,
     position_after,
     shown_cards,
 )
@@ -33,6 +33,7 @@ from rapport_dashboards.entities import (
     SHAPES,
     SHARED,
     SIZES,
+    WITHOUT_FIGURES,
     Card,
     Dashboard,
     may_arrange,
@@ -122,7 +123,8 @@ def show(dashboard_id: UUID) -> str:
 def _framed(reader: Reader, card: Card, asked: Asked) -> dict[str, Any]:
     """A card as the frame shows it: its head, and where the rest comes from."""
     return {"card": card, "analysis": figures.analysis_url(reader, card, asked), "entity": card.entity,
-            "list_url": figures.list_url(card)}  # fmt: skip
+            "list_url": figures.list_url(card), "asks": card.shape not in WITHOUT_FIGURES,
+            "file": card.shape != "panel"}  # fmt: skip
 
 
 @needs(READ)
@@ -159,6 +161,8 @@ def card_file(dashboard_id: UUID, card_id: UUID) -> Response:
     """The figures of a card for a spreadsheet: all of them, as they are, not as they are written."""
     with current_site().read(current_actor()) as reader:
         card = _card(reader, dashboard_id, card_id)
+        if card.shape == "panel":
+            abort(404)
         rows = figures.rows_of(reader, card, asked_of(request.args))
     text = io.StringIO()
     csv.writer(text).writerows([[_plain(value) for value in row] for row in rows])
@@ -181,6 +185,8 @@ def records(dashboard_id: UUID, card_id: UUID) -> str:
     """The records behind a figure: those the reader may see, whose sum or count it is."""
     with current_site().read(current_actor()) as reader:
         card = _card(reader, dashboard_id, card_id)
+        if card.shape in WITHOUT_FIGURES:
+            abort(404)
         question, _left_out = figures.question_of(reader, card, asked_of(request.args))
         row = tuple(request.args.getlist("row"))
         column = tuple(request.args.getlist("column"))
@@ -352,7 +358,7 @@ def _tabs(reader: Reader, dashboards: list[Dashboard], active: str, query: str =
         {"title": gettext(each.name), "url": f"/dashboards/{each.id}{end}", "active": str(each.id) == active}
         for each in dashboards
     ]
-    if has_panels(reader.site, reader.actor):
+    if panels_for(reader.site, reader.actor):
         tabs.append({"title": gettext("From the modules"), "url": "/dashboards/modules", "active": active == "modules"})
     return tabs
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, url_for
-from sqlalchemy import func, select
+from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from rapport import Reader, job_table
-from rapport import gettext as _
 from rapport.http import current_actor, current_site, needs
-from rapport_insights import wording
-from rapport_insights.entities import SEGMENTS, Model, Score
+from rapport_insights import panels, wording
+from rapport_insights.entities import Model
 from rapport_insights.kinds import KINDS, Kind, kind_of
 from rapport_insights.purchases import said_of_left_out
 from rapport_insights.training import SCORE, TRAIN, ask
@@ -57,7 +56,7 @@ def overview() -> str:
     site = current_site()
     with site.read(current_actor()) as reader:
         return render_template(
-            "insights/overview.html", known=_known(reader), segments=_segments(reader),
+            "insights/overview.html", known=_known(reader), segments=panels.segments(reader),
             may_train=reader.actor.may("insights.model.train") and _sees_all(reader), sees_all=_sees_all(reader),
             currency=str(site.settings.get("core.currency")),
         )  # fmt: skip
@@ -93,22 +92,6 @@ def _jobs() -> dict[str, Any]:
     with current_site().db.read() as connection:
         rows = connection.execute(under_way.order_by(job_table.c.id)).all()
     return {str(row.arguments.get("kind")): row for row in rows}
-
-
-def _segments(reader: Reader) -> list[dict[str, Any]]:
-    """How many of the customers within the reader's reach are in each segment, and what they have spent."""
-    if not reader.actor.may("customer.read"):
-        return []
-    rows = reader.session.execute(
-        select(Score.rfm_segment, func.count(), func.sum(Score.spent))
-        .where(Score.rfm_segment.is_not(None)).group_by(Score.rfm_segment)
-    )  # fmt: skip
-    counts = {segment: (many, money) for segment, many, money in rows}
-    return [
-        {"value": each.value, "label": _(each.label), "color": each.color, "count": counts[each.value][0],
-         "money": counts[each.value][1], "meaning": wording.meaning(each.value)}
-        for each in SEGMENTS if each.value in counts
-    ]  # fmt: skip
 
 
 @needs("insights.model.read")

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import func, select
+
 from rapport import Formats, Panel, Reader
+from rapport import gettext as _
 from rapport_insights import wording
+from rapport_insights.entities import SEGMENTS, Score
 from rapport_insights.purchases import said_of_left_out
 
 Facts = Mapping[str, Any]
@@ -19,6 +23,8 @@ def panels() -> list[Panel]:
               icon="chart-bubble", order=22),
         Panel("insights.model.main", "Error on data held out", "insights/errors.html", model_facts,
               "insights.model.read", "ruler-measure", 10),
+        Panel("dashboard", "Customers by their purchases", "insights/segments.html", segment_facts, "customer.read",
+              "chart-bubble", 40),
     ]  # fmt: skip
 
 
@@ -45,3 +51,24 @@ def model_facts(reader: Reader, record: Any) -> Facts:
         "groups": (record.parameters or {}).get("groups") or (),
         "left_out": said_of_left_out((record.parameters or {}).get("left_out") or {}),
     }  # fmt: skip
+
+
+def segment_facts(reader: Reader) -> Facts:
+    """The segments as a card of a dashboard."""
+    return {"segments": segments(reader), "currency": str(reader.site.settings.get("core.currency"))}
+
+
+def segments(reader: Reader) -> list[dict[str, Any]]:
+    """How many of the customers within the reader's reach are in each segment, what they spent, and may bring yet."""
+    if not reader.actor.may("customer.read"):
+        return []
+    rows = reader.session.execute(
+        select(Score.rfm_segment, func.count(), func.sum(Score.spent), func.sum(Score.lifetime_value))
+        .where(Score.rfm_segment.is_not(None)).group_by(Score.rfm_segment)
+    )  # fmt: skip
+    found = {segment: figures for segment, *figures in rows}
+    return [
+        {"value": each.value, "label": _(each.label), "color": each.color, "meaning": wording.meaning(each.value),
+         **dict(zip(("count", "money", "ahead"), found[each.value], strict=True))}
+        for each in SEGMENTS if each.value in found
+    ]  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from rapport import Customer, Invalid, Message, Panel, Reader, Task, User
+from rapport_marketing import contact
 from rapport_marketing.campaigns import Asset, AssetVersion, Budget, Campaign
 from rapport_marketing.common import money
 from rapport_marketing.executions import Execution, Variant, audience, judged
@@ -26,6 +27,8 @@ SHOWN = 8
 def panels() -> list[Panel]:
     """Every panel of marketing, by place."""
     return [
+        Panel("dashboard", "Who may be contacted", "marketing/contact.html", contact.facts, "consent.read",
+              "checkup-list", 50),
         Panel("home", "Campaigns now", "marketing/now.html", now_facts, READ, "speakerphone", 40),
         Panel("marketing.campaign.main", "What became of it", "marketing/result.html", result_facts, READ,
               "chart-funnel", 10),

@@ -19,9 +19,10 @@ from rapport_marketing import (
     members,
     put_on_list,
 )
+from rapport_marketing.contact import facts
 from sqlalchemy import select
 
-from rapport import Consent, Invalid, Purpose, send
+from rapport import Consent, Customer, Invalid, Purpose, Suppression, ask_gate, send, utcnow
 from rapport.builtin.exchange import imports
 from rapport.fit import CustomField
 
@@ -152,3 +153,38 @@ def test_a_list_is_worth_what_its_answers_cost(marketing: Any):
     with marketing.app.site.read(marketing.app.admin) as reader:
         (row,) = marketing.app.site.reports["marketing.lists"].rows(reader)
     assert (row.members, row.responded, row.per_response) == (10, 3, Decimal("30.00"))
+
+
+def test_a_marketer_sees_how_many_may_be_contacted_and_why_not_the_rest(marketing: Any) -> None:
+    app = marketing.app
+    people = marketing.people(7)
+    marketing.make(Customer, name="Nowhere")
+    (purpose,) = marketing.all(Purpose, Purpose.name == "marketing")
+    long_ago = utcnow() - dt.timedelta(days=90)
+
+    def says(who: Customer, state: str, channel: str = "", at: dt.datetime | None = None) -> None:
+        marketing.make(Consent, customer_id=str(who.id), purpose_id=str(purpose.id), state=state, channel=channel,
+                       at=(at or utcnow()).isoformat())  # fmt: skip
+
+    agreed, changed, by_letter, asked_for_peace, bounced, declined, _silent = people
+    for who in (agreed, asked_for_peace, bounced):
+        says(who, "granted")
+    says(changed, "granted", at=long_ago)
+    says(changed, "denied")
+    says(by_letter, "granted", "letter")
+    says(declined, "denied", "slip")
+    marketing.make(Suppression, customer_id=str(asked_for_peace.id))
+    marketing.make(Suppression, address=bounced.email.upper(), reason="bounced")
+    marketing.make(Suppression, customer_id=str(agreed.id), until=long_ago.isoformat())
+    with app.site.read(app.admin) as reader:
+        (reach,) = facts(reader)["reaches"]
+    assert (reach.channel, reach.open, reach.silent, reach.declined, reach.stopped, reach.nowhere, reach.all) == (
+        "Slip of paper", 1, 2, 2, 2, 1, 8,
+    )  # fmt: skip
+    with app.site.write(app.admin) as unit:
+        said = ask_gate(unit, "slip", [each.id for each in people], purpose="marketing")
+    assert sum(each.state != "refused" for each in said) == reach.open, "as the gate itself decides"
+    stranger = app.actors().stranger
+    with app.queries() as asked, app.site.read(stranger) as reader:
+        assert [each.open for each in facts(reader)["reaches"]] == [1]
+    assert len(asked) <= 4

@@ -6,11 +6,12 @@ from typing import Any
 
 from sqlalchemy import case
 
-from rapport import Dimension, Measure, hours_between
+from rapport import N_, Dimension, Measure, hours_between
 
 CASE, ANSWER, RETURN = "service.case", "service.answer", "service.return"
 COUNTED = "merged_into_id is empty"
 """What was merged into another case is counted there."""
+SOLVED = 'status in ("solved", "closed")'
 AGREED = 'on_time in ("kept", "missed", "late")'
 RECOMMENDED = 'kind in ("recommend_product", "recommend_store")'
 MARKED = 'kind in ("product", "service", "purchase", "mark")'
@@ -27,22 +28,28 @@ def _of_cases() -> list[Measure]:
         return Measure(name, title, of=CASE, filter=which, **{"at": "opened_at", **more})
 
     return [
-        cases("service.cases", "Cases opened"),
-        cases("service.solved", "Cases solved", 'status in ("solved", "closed")', at="solved_at"),
-        cases("service.waiting", "Cases not solved", 'not status in ("solved", "closed")', better="down",
-              help="By the day they were opened."),
-        cases("service.complaints", "Complaints", 'kind = "complaint"', better="down"),
-        cases("service.reopened", "Cases reopened", "reopened > 0", better="down"),
-        cases("service.answer_time", "Hours to the first answer", "first_response_at is not empty", how="average",
+        cases("service.cases", N_("Cases opened"), better="down"),
+        cases("service.solved", N_("Cases solved"), SOLVED, at="solved_at"),
+        cases("service.solved_at_once", N_("Cases solved at the first go"), f"{SOLVED} and reopened = 0",
+              at="solved_at"),
+        Measure("service.first_time_right", "Solved at the first go, share",
+                over=("service.solved_at_once", "service.solved"), kind="percent",
+                help=N_("Of the cases solved, how many never had to be opened again.")),
+        cases("service.waiting", N_("Cases not solved"), 'not status in ("solved", "closed")', better="down",
+              help=N_("By the day they were opened.")),
+        cases("service.complaints", N_("Complaints"), 'kind = "complaint"', better="down"),
+        cases("service.reopened", N_("Cases reopened"), "reopened > 0", better="down"),
+        cases("service.answer_time", N_("Hours to the first answer"), "first_response_at is not empty", how="average",
               value=_to_answer, kind="hours", better="down"),
-        cases("service.solution_time", "Hours to the solution", "solved_at is not empty", how="average",
+        cases("service.solution_time", N_("Hours to the solution"), "solved_at is not empty", how="average",
               value=_to_solution, kind="hours", better="down"),
-        cases("service.agreed", "Cases with agreed times", AGREED, help="Those that were kept or missed, or are late."),
-        cases("service.kept", "Agreed times kept", 'on_time = "kept"'),
+        cases("service.agreed", N_("Cases with agreed times"), AGREED,
+              help=N_("Those that were kept or missed, or are late.")),
+        cases("service.kept", N_("Agreed times kept"), 'on_time = "kept"'),
         Measure("service.kept_share", "Agreed times kept, share", over=("service.kept", "service.agreed"),
                 kind="percent"),
-        cases("service.satisfaction", "Satisfaction with the solution", "satisfaction is not empty", how="average",
-              value="satisfaction", kind="decimal", help="From 1 to 10, as customers said."),
+        cases("service.satisfaction", N_("Satisfaction with the solution"), "satisfaction is not empty", how="average",
+              value="satisfaction", kind="decimal", help=N_("From 1 to 10, as customers said.")),
     ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from rapport_strategy.hookspecs import Acquired, Bought
 
 YEAR = 365
 MOST = 200
+SHOWN = 8
 
 
 class Spending(
@@ -197,7 +198,8 @@ def facts(reader: Reader, days: int = YEAR) -> Mapping[str, Any]:
     return {
         "ways": found, "currency": currency, "days": days, "bought": came_back(reader).entity is not Interaction,
         "cost_chart": {
-            "type": "bar", "title": _("Cost of one new customer"), "x": [name(way) for way in priced], "unit": "money",
+            "type": "bar", "horizontal": "auto", "title": _("Cost of one new customer"),
+            "x": [name(way) for way in priced], "unit": "money",
             "currency": currency,
             "series": [{"name": _("Cost of one new customer"), "data": [float(way.each or 0) for way in priced]}],
         } if priced else None,
@@ -206,7 +208,8 @@ def facts(reader: Reader, days: int = YEAR) -> Mapping[str, Any]:
             "rows": [[name(way), formats.money(way.each or Decimal(0), currency)] for way in priced],
         },
         "stay_chart": {
-            "type": "bar", "title": _("Customers who stayed"), "x": [name(way) for way in judged], "unit": "percent",
+            "type": "bar", "horizontal": "auto", "title": _("Customers who stayed"),
+            "x": [name(way) for way in judged], "unit": "percent",
             "series": [{"name": _("Stayed"), "data": [round(way.retention or 0, 4) for way in judged]}],
         } if judged else None,
         "stay_table": {
@@ -214,3 +217,12 @@ def facts(reader: Reader, days: int = YEAR) -> Mapping[str, Any]:
             "rows": [[name(way), formats.number(way.before), formats.percent(way.retention or 0)] for way in judged],
         },
     }  # fmt: skip
+
+
+def panel_facts(reader: Reader) -> Mapping[str, Any]:
+    """The ways most customers came by in the last twelve months, with what one cost, as a card of a dashboard."""
+    until = reader.today()
+    found = ways(reader, until - dt.timedelta(days=YEAR - 1), until)
+    shown = [way for way in (*found.sources, *found.campaigns) if way.customers or way.cost is not None]
+    return {"ways": sorted(shown, key=lambda way: -way.customers)[:SHOWN], "whole": found.all,
+            "currency": str(reader.site.settings.get("core.currency"))}  # fmt: skip

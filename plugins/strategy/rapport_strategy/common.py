@@ -50,7 +50,7 @@ def written(formats: Formats, value: Decimal | None, kind: str, currency: str = 
         return formats.percent(value, 1)
     if kind == "money":
         return formats.money(value, currency)
-    return formats.number(value if value % 1 else int(value))
+    return formats.number(round(value, 2 if abs(value) < 10 else 1) if value % 1 else int(value))
 
 
 def share(part: int, whole: int) -> float | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rapport import Action, Panel, Unit, enqueue_job, system
 from rapport import gettext as _
-from rapport_strategy import adoption, handover, objectives, roi, suggestions
+from rapport_strategy import acquisition, adoption, handover, objectives, roi, suggestions
 
 READ = "strategy.objective.read"
 
@@ -19,6 +19,8 @@ def panels() -> list[Panel]:
               roles=("manager",)),
         Panel("dashboard", "Objectives", "strategy/objectives_now.html", objectives.panel_facts, READ, "target-arrow",
               15),
+        Panel("dashboard", "What a new customer costs", "strategy/ways_now.html", acquisition.panel_facts,
+              "strategy.spending.read", "user-plus", 45),
         Panel("strategy.objective.main", "The way so far", "strategy/objective.html", objectives.objective_facts, READ,
               "chart-line", 10),
         Panel("strategy.case.main", "How it is worked out", "strategy/case.html", roi.case_facts, "strategy.case.read",

@@ -15,6 +15,7 @@ from rapport import (
     ListFilter,
     NavItem,
     Panel,
+    SampleData,
     Schedule,
     Setting,
     hookimpl,
@@ -27,6 +28,7 @@ from rapport_strategy import (
     pages,
     panels,
     roi,
+    sample,
     suggestions,
     worth,
 )
@@ -77,6 +79,11 @@ def register_panels() -> list[Panel]:
 @hookimpl
 def register_actions() -> list[Action]:
     return [*panels.actions(), *suggestions.actions()]
+
+
+@hookimpl
+def register_sample_data() -> list[SampleData]:
+    return [SampleData("strategy", sample.load, order=90)]
 
 
 @hookimpl

@@ -93,7 +93,7 @@ def _prepare_app(state: BlueprintSetupState) -> None:
     _use_plugin_templates(app, site)  # type: ignore[arg-type]
     app.jinja_env.globals.update(_=_say, gettext=_say, ngettext=_say_counted)
     app.jinja_env.globals.update(asset=design.asset, icon=design.icon, csrf_token=generate_csrf, slot=slot,
-                                 written_day=written_day)  # fmt: skip
+                                 one_panel=one_panel, written_day=written_day)  # fmt: skip
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(_page_facts)
 
@@ -315,6 +315,12 @@ def _quick_create(actor: Actor) -> list[dict[str, str]]:
 def slot(name: str, **facts: Any) -> Markup:
     """What plugins show at a place. A panel that fails leaves a placeholder; the page stands."""
     return Markup("").join(show_panel(panel, facts) for panel in panels_of(name))
+
+
+def one_panel(name: str) -> Markup:
+    """One piece of a place that gives no facts, by its name, for a page that people put together themselves."""
+    found = (panel for panel in panels_of(name.partition(":")[0]) if panel.name == name)
+    return Markup("").join(show_panel(panel, {}) for panel in found)
 
 
 def panels_of(name: str) -> list[Panel]:

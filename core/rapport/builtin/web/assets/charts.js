@@ -60,6 +60,7 @@ const PATTERNS = [
   { symbol: "triangle", dashArrayX: [[9, 9], [0, 9, 9, 0]], dashArrayY: [7, 2], symbolSize: 0.75 }, { symbol: "rect", dashArrayX: [[4, 4], [0, 4, 4, 0]], dashArrayY: [4, 0], symbolSize: 1 },
 ];
 const WHOLE = ["pie", "funnel"];
+const LETTER = 7; // the width of one, about
 
 function tip(rows, heading) { // an element, not HTML as text: nothing in it can be anything but text
   const box = document.createElement("div");
@@ -86,7 +87,7 @@ function pareto(spec) {
   };
 }
 
-function options(spec, paint, { still = false, titled = false, narrow = false, target: word = "" } = {}) {
+function options(spec, paint, { still = false, titled = false, narrow = false, width = 800, target: word = "" } = {}) {
   if (spec.type === "pareto") spec = pareto(spec);
   const back = rtl(), series = spec.series || [], text = { color: paint.ink, fontFamily: paint.font, fontSize: 12 };
   const measure = (each) => ({ unit: each?.unit || spec.unit, currency: each?.currency || spec.currency });
@@ -108,7 +109,7 @@ function options(spec, paint, { still = false, titled = false, narrow = false, t
     const border = { borderColor: paint.surface, borderWidth: 2 };
     return {
       ...common, tooltip: { ...common.tooltip, trigger: "item", formatter: (at) => tip([{ color: at.color, name: at.name, text: write(at.value, measure(only)) }], only.name) },
-      legend: narrow && spec.type === "pie" ? { ...legend, data: undefined, top: "auto", bottom: 0 } : undefined,
+      legend: narrow && spec.type === "pie" ? { ...legend, data: undefined, top: "auto", bottom: 0, formatter: (name) => `${name} ${write(only.data[spec.x.indexOf(name)], measure(only), true)}` } : undefined,
       series: [spec.type === "pie"
         ? { type: "pie", clockwise: !back, radius: narrow ? ["32%", "58%"] : ["40%", "70%"], center: ["50%", narrow ? "42%" : "52%"], data: shown, itemStyle: border, minShowLabelAngle: 6,
             label: { ...text, show: !narrow, formatter: label, lineHeight: 16 }, labelLine: { lineStyle: { color: paint.edge } } }
@@ -132,18 +133,20 @@ function options(spec, paint, { still = false, titled = false, narrow = false, t
     };
   }
 
-  const scatter = spec.type === "scatter", heat = spec.type === "heatmap", lying = Boolean(spec.horizontal) && spec.type === "bar";
+  const scatter = spec.type === "scatter", heat = spec.type === "heatmap", lying = spec.type === "bar" && (spec.horizontal === "auto" ? spec.x.length <= 16 && Math.max(...spec.x.map((each) => LETTER * each.length + 24), 0) * spec.x.length > width : Boolean(spec.horizontal));
+  const legends = Math.ceil(series.reduce((sum, { name }) => sum + LETTER * name.length + 44, 0) / Math.max(width, 160)); // lines of the legend
+  const coins = new Set(series.map((each) => measure(each).currency)); // amounts of two currencies are not of one scale: it names none
   const right = series.some((each) => each.axis === "right");
   const words = { ...text, color: paint.soft, hideOverlap: true };
   const value = (each, at = "start") => ({
     type: "value", position: (at === "start") === back ? "right" : "left", inverse: lying && back, splitLine: { show: at === "start", lineStyle: { color: paint.line } }, max: each?.most,
-    axisLabel: { ...words, formatter: (number) => write(number, measure(each), true) }, minInterval: measure(each).unit === "integer" ? 1 : undefined, axisLine: { show: false },
+    axisLabel: { ...words, formatter: (number) => write(number, coins.size > 1 ? { unit: measure(each).unit } : measure(each), true) }, minInterval: measure(each).unit === "integer" ? 1 : undefined, axisLine: { show: false },
   });
   const names = (data, sideways) => ({
     type: "category", data, inverse: sideways ? lying || heat : back, position: sideways ? (back ? "right" : "left") : undefined, axisTick: { show: false }, axisLine: { lineStyle: { color: paint.edge } },
-    boundaryGap: sideways || !["line", "area"].includes(spec.type), axisLabel: { ...words, width: sideways ? (narrow ? 96 : 190) : undefined, overflow: sideways ? "truncate" : undefined, ellipsis: "…", rotate: !sideways && narrow && data.length > 6 ? (back ? -40 : 40) : 0 },
+    boundaryGap: sideways || !["line", "area"].includes(spec.type), axisLabel: { ...words, width: sideways ? (narrow ? 96 : 190) : undefined, overflow: sideways ? "truncate" : undefined, ellipsis: "…", rotate: !sideways && narrow && data.length > 6 ? (back ? -40 : 40) : 0, interval: spec.horizontal === "auto" ? 0 : undefined },
   });
-  const grid = { left: 4, right: 14, [back ? "left" : "right"]: 14, [back ? "right" : "left"]: 4, top: top + (many ? 40 : 16) + (narrow && many ? 22 * Math.floor(series.length / 3) : 0), bottom: 4, outerBoundsMode: "same", outerBoundsContain: "axisLabel" };
+  const grid = { left: 4, right: 14, [back ? "left" : "right"]: 14, [back ? "right" : "left"]: 4, top: top + (many ? 18 + 22 * legends : 16), bottom: 4, outerBoundsMode: "same", outerBoundsContain: "axisLabel" };
 
   if (heat) {
     const cells = series.flatMap((each, y) => each.data.map((amount, x) => ({ value: [x, y, amount ?? "-"], ...link(each, x) })));
@@ -170,7 +173,7 @@ function options(spec, paint, { still = false, titled = false, narrow = false, t
     return {
       type, name: each.name, data, stack: each.stack, itemStyle: { color: hue, decal: line ? "none" : undefined, opacity: each.compared ? 0.55 : 1, borderRadius: type === "bar" && !each.stack ? (lying ? (back ? [3, 0, 0, 3] : [0, 3, 3, 0]) : [3, 3, 0, 0]) : 0 },
       [lying ? "xAxisIndex" : "yAxisIndex"]: each.axis === "right" && !scatter ? 1 : 0, markLine: target, connectNulls: false, barMaxWidth: 46, barGap: "12%", emphasis: { focus: many ? "series" : "none" },
-      symbol: scatter || line ? SIGNS[at % 8] : undefined, symbolSize: scatter ? 10 : 7, showSymbol: line && each.data.length <= 60,
+      symbol: scatter || line ? SIGNS[at % 8] : undefined, symbolSize: scatter ? 10 : 7, showSymbol: line && each.data.filter((amount) => amount !== null).length <= 60,
       lineStyle: { width: 2.5, color: hue, type: each.compared ? "dashed" : many ? DASHES[at % 8] : "solid" }, areaStyle: spec.type === "area" && line && !each.compared ? { opacity: each.stack ? 0.55 : 0.18 } : undefined,
       label: { ...text, show: type === "bar" && !many && each.data.length <= (narrow && !lying ? 6 : 14), position: lying ? (back ? "left" : "right") : "top", formatter: ({ value: amount }) => (amount === "-" ? "" : write(amount, measure(each), true)) },
     };
@@ -199,7 +202,7 @@ function draw(figure, { light = false, still = false } = {}) {
   const chart = charts.get(figure)?.chart;
   if (!chart) return;
   const box = room(figure);
-  chart.setOption(options(spec(figure), colors(light), { still, narrow: box.clientWidth < 480, target: figure.dataset.target }), { notMerge: true });
+  chart.setOption(options(spec(figure), colors(light), { still, narrow: box.clientWidth < 480, width: box.clientWidth - 48, target: figure.dataset.target }), { notMerge: true });
 }
 
 function start(figure) {
