@@ -228,8 +228,9 @@ def _page_facts() -> dict[str, Any]:
         "site_name": current_site().settings.get("core.name"),
     }
     if actor is not None and staff:
-        facts["navigation"] = _navigation(actor)
-        facts["quick_create"] = _quick_create(actor)
+        if "shell" not in g:  # once for a page: each of its panels is a template too
+            g.shell = {"navigation": _navigation(actor), "quick_create": _quick_create(actor)}
+        facts |= g.shell
     return facts
 
 

@@ -22,6 +22,7 @@ class Design:
     def __init__(self, address: str = "/static", folder: Path = STATIC) -> None:
         self._address = address.rstrip("/")
         self._folder = folder
+        self._drawn: dict[str, Markup] = {}
 
     def asset(self, name: str) -> str:
         """The address of a built file. It changes with the content, so browsers may keep what they have for ever."""
@@ -32,12 +33,16 @@ class Design:
 
     def icon(self, name: str) -> Markup:
         """A Tabler icon. An unknown name draws a plain square: a plugin's typing error must not break a page."""
-        # Trusted: drawn from the built icons, never from input.
-        inner = Markup(self._icons.get(name, _UNKNOWN))  # noqa: S704
-        return Markup(
-            '<svg class="icon" width="20" height="20" viewBox="0 0 24 24" fill="none" stroke="currentColor" '
-            'stroke-linecap="round" stroke-linejoin="round" focusable="false" aria-hidden="true">{}</svg>'
-        ).format(inner)
+        if not self.knows_icon(name):
+            name = ""
+        if name not in self._drawn:  # a page has a hundred, and they are always the same
+            # Trusted: drawn from the built icons, never from input.
+            inner = Markup(self._icons.get(name, _UNKNOWN))  # noqa: S704
+            self._drawn[name] = Markup(
+                '<svg class="icon" width="20" height="20" viewBox="0 0 24 24" fill="none" stroke="currentColor" '
+                'stroke-linecap="round" stroke-linejoin="round" focusable="false" aria-hidden="true">{}</svg>'
+            ).format(inner)
+        return self._drawn[name]
 
     def knows_icon(self, name: str) -> bool:
         """Whether there is such an icon. The contract suite asks it for every entity and menu item."""
