@@ -137,7 +137,7 @@ class TestApp:
 
     def submit(self, browser: FlaskClient, url: str, form: Mapping[str, Any]) -> TestResponse:
         """Send a form as a browser does, with the token that proves it came from one of our pages."""
-        page = browser.get("/").get_data(as_text=True)
+        page = browser.get("/account").get_data(as_text=True)
         token = page.split('name="csrf_token" value="', 1)[1].split('"', 1)[0]
         return browser.post(url, data={**form, "csrf_token": token})
 

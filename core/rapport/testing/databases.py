@@ -14,20 +14,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 OURS = "rapport_test_"
 """How the names of these databases begin."""
+SHARED = "RAPPORT_TEST_PREPARED"
+"""The variable that names the folder which the processes of a test run share (rapport.testing.prepared)."""
 DROPPED_TOGETHER = 20
 _unwanted: list[str] = []
+_spare: list[str] = []
+"""Databases in which nothing ever was: the next that asks for one gets it."""
 
 
 @functools.cache
 def postgres_server() -> str | None:
     """The URL of a server for tests: RAPPORT_TEST_POSTGRES, else one that pip installed, else one on this machine."""
     url = os.environ.get("RAPPORT_TEST_POSTGRES") or _pip_installed() or _on_this_machine()
-    atexit.register(drop_unwanted)  # what is registered last is done first: the server is still there
+    atexit.register(_drop_all)  # what is registered last is done first: the server is still there
     return url
 
 
@@ -67,9 +71,12 @@ def fresh_postgres(template: str | None = None) -> Iterator[str]:
     """The URL of a new, empty database (or a copy of `template`); it is dropped soon after the end."""
     server = postgres_server()
     assert server is not None
-    name = f"{OURS}{uuid.uuid4().hex[:12]}"
-    with _administrating(str(postgres_server())) as connection:
-        _create(connection, name, template)
+    if template is None and _spare:
+        name = _spare.pop()
+    else:
+        name = _new_name()
+        with _administrating(server) as connection:
+            _create(connection, name, template)
     try:
         yield make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:
@@ -79,12 +86,34 @@ def fresh_postgres(template: str | None = None) -> Iterator[str]:
 
 
 def recreate(name: str, template: str) -> None:
-    """Have a copy of another database in the place of this one."""
-    aside = f"{OURS}{uuid.uuid4().hex[:12]}"
+    """Have a copy of another database in the place of this one, which is empty."""
+    aside = _new_name()
     with _administrating(str(postgres_server())) as connection:
         connection.execute(text(f"ALTER DATABASE {name} RENAME TO {aside}"))
         _create(connection, name, template)
-    _unwanted.append(aside)
+    _spare.append(aside)
+
+
+def keep_as(name: str, kept: str) -> None:
+    """Give a database a name that outlives this process, unless another has it already; `drop` ends it."""
+    with _administrating(str(postgres_server())) as connection, contextlib.suppress(ProgrammingError):
+        connection.execute(text(f"ALTER DATABASE {name} RENAME TO {kept}"))
+
+
+def exists(name: str) -> bool:
+    """Whether the server has a database of this name."""
+    with _administrating(str(postgres_server())) as connection:
+        return bool(connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}))
+
+
+def drop(*names: str) -> None:
+    """Drop databases with the others that nobody wants any more."""
+    _unwanted.extend(names)
+
+
+def _drop_all() -> None:
+    drop(*_spare)
+    drop_unwanted()
 
 
 def drop_unwanted() -> None:
@@ -105,3 +134,7 @@ def _administrating(server: str) -> Iterator[Connection]:
 
 def _create(connection: Connection, name: str, template: str | None) -> None:
     connection.execute(text(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else "")))
+
+
+def _new_name() -> str:
+    return f"{OURS}{uuid.uuid4().hex[:12]}"

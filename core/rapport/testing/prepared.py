@@ -1,15 +1,19 @@
-"""Sites that are made once in a test run and then copied: making the tables takes longer than most tests."""
+"""Sites that are made once in a test run and then copied: making the tables takes longer than most tests.
+
+The processes of a run share them: where they lie, pytest tells in RAPPORT_TEST_PREPARED.
+"""
 
 from __future__ import annotations
 
 import atexit
 import datetime as dt
 import functools
+import hashlib
 import importlib.util
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from sqlalchemy import create_engine, inspect, make_url
@@ -18,11 +22,20 @@ from sqlalchemy.pool import NullPool
 from rapport.config import Config
 from rapport.entities import utcnow
 from rapport.plugins import discover
-from rapport.testing.databases import OURS, fresh_postgres, recreate
+from rapport.testing.databases import (
+    OURS,
+    SHARED,
+    drop,
+    drop_unwanted,
+    exists,
+    fresh_postgres,
+    keep_as,
+    postgres_server,
+    recreate,
+)
 
 Make = Callable[[Config], None]
 """Makes a whole site, to be copied."""
-_kept = ExitStack()
 
 
 def copy_prepared(config: Config, plugins: Sequence[str], make: Make) -> bool:
@@ -52,19 +65,43 @@ def copy_prepared(config: Config, plugins: Sequence[str], make: Make) -> bool:
 
 @functools.cache
 def _prepared_file(plugins: tuple[str, ...], make: Make) -> Path:
-    home = Path(_kept.enter_context(tempfile.TemporaryDirectory(prefix="rapport-prepared-")))
-    atexit.register(_kept.close)
-    make(_config(home, "", plugins))
-    return home / "rapport.db"
+    kept = _folder() / f"{'+'.join(plugins) or 'core'}.db"
+    if not kept.exists():
+        with tempfile.TemporaryDirectory(dir=_folder()) as home:
+            make(_config(Path(home), "", plugins))
+            (Path(home) / "rapport.db").replace(kept)
+    return kept
 
 
 @functools.cache
 def _prepared_database(plugins: tuple[str, ...], make: Make) -> str:
-    url = _kept.enter_context(fresh_postgres())
-    atexit.register(_kept.close)  # now that there is a server: before it ends
-    with tempfile.TemporaryDirectory() as home:
-        make(_config(Path(home), url, plugins))
-    return str(make_url(url).database)
+    key = f"{_folder()} {' '.join(plugins)}"
+    kept = f"{OURS}{hashlib.sha256(key.encode()).hexdigest()[:20]}"
+    if not exists(kept):
+        with fresh_postgres() as url, tempfile.TemporaryDirectory() as home:
+            make(_config(Path(home), url, plugins))
+            keep_as(str(make_url(url).database), kept)
+        (_folder() / kept).touch()
+    return kept
+
+
+@functools.cache
+def _folder() -> Path:
+    shared = os.environ.get(SHARED)
+    if shared:
+        return Path(shared)
+    folder = Path(tempfile.mkdtemp(prefix="rapport-prepared-"))
+    atexit.register(forget, folder)
+    return folder
+
+
+def forget(folder: Path) -> None:
+    """Remove what was prepared there, and drop the databases that were."""
+    kept = [file.name for file in folder.glob(f"{OURS}*")]
+    shutil.rmtree(folder, ignore_errors=True)
+    if kept and postgres_server() is not None:
+        drop(*kept)
+        drop_unwanted()
 
 
 def _config(home: Path, url: str, plugins: tuple[str, ...]) -> Config:

@@ -6,13 +6,14 @@ import contextlib
 import datetime as dt
 import gc
 import os
+import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rapport.testing.databases import fresh_postgres, postgres_server
+from rapport.testing.databases import SHARED, fresh_postgres, postgres_server
 
 if TYPE_CHECKING:
     from rapport.testing.app import Actors, TestApp
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known, for projects with --strict-markers."""
     config.addinivalue_line("markers", "plugins(*names): the plugins that the fixture `app` has switched on")
+    if SHARED not in os.environ:  # this is the first process of the run: those that it starts will find it there
+        folder = tempfile.mkdtemp(prefix="rapport-prepared-")
+        os.environ[SHARED] = folder
+        config.add_cleanup(lambda: _forget(folder))
+
+
+def _forget(folder: str) -> None:
+    from rapport.testing.prepared import forget
+
+    os.environ.pop(SHARED, None)
+    forget(Path(folder))
 
 
 def pytest_collection_finish() -> None:
