@@ -7,7 +7,7 @@ python benchmarks/sending.py --database postgresql://root@127.0.0.1/scratch
 from __future__ import annotations
 
 import argparse
-import subprocess
+import contextlib
 import sys
 import tempfile
 import time
@@ -31,6 +31,10 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=10_000)
     parser.add_argument("--database", default="", help="an empty database; SQLite in a scratch directory if left out")
     options = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tests.interactions.deeds import send_all
+    from tests.mortal import mortals
+
     with tempfile.TemporaryDirectory() as folder:
         installed = Path(folder) / "installed"
         install(installed)
@@ -63,22 +67,12 @@ def main() -> None:
                     send_many(unit, [Draft("slip", each, "marketing", body="Hello") for each in part])
             queued = time.perf_counter() - started
             started = time.perf_counter()
-            command = [
-                sys.executable,
-                "-m",
-                "tests.interactions.mortal",
-                folder,
-                site.config.database_url,
-                str(installed),
-            ]
-            workers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-                       for _each in range(WORKERS)]  # fmt: skip
-            for worker in workers:
-                assert worker.stdin is not None
-                worker.stdin.write("worker 0\n")
-                worker.stdin.close()
-            for worker in workers:
-                worker.wait()
+            with contextlib.ExitStack() as stack:
+                workers = [stack.enter_context(mortals(installed)) for _each in range(WORKERS)]
+                for worker in workers:
+                    worker.start(site.config, send_all)
+                for worker in workers:
+                    worker.end()
             took = time.perf_counter() - started
             with site.read(actor) as reader:
                 states = dict(

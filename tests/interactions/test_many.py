@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select
@@ -14,8 +11,9 @@ from rapport import Consent, Customer, Draft, FrequencyCap, Message, send_many, 
 from rapport.entities import table_of
 from rapport.testing.paper import sent
 from tests.interactions.conftest import Desk
+from tests.interactions.deeds import send_all
+from tests.mortal import mortals
 
-ROOT = Path(__file__).parents[2]
 MANY = 400
 """Enough for two workers to be in each other's way; benchmarks/sending.py does it with 10,000."""
 
@@ -46,18 +44,10 @@ def test_many_recipients_two_workers_and_nobody_twice(desk: Desk):
                 connection, "core.send", {"message_id": str(message_id)}, actor=system("t"), key=str(message_id)
             )
     config = desk.site.config
-    command = [sys.executable, "-m", "tests.interactions.mortal", str(config.home), config.database_url,
-               str(config.home / "paper")]  # fmt: skip
-    workers = [subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-               for _each in range(2)]  # fmt: skip
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write("worker 0\n")
-        worker.stdin.close()
-    for worker in workers:
-        with worker:
-            assert worker.stdout is not None
-            assert '"code": 0' in worker.stdout.read()
+    with mortals(config.home / "paper") as one, mortals(config.home / "paper") as other:
+        for each in (one, other):
+            each.start(config, send_all)
+        assert {one.end().how, other.end().how} == {"done"}
     with desk.site.read(desk.app.admin) as reader:
         rows = reader.session.execute(select(Message.state, Message.reason)).all()
     reasons = Counter((row.state, row.reason) for row in rows)

@@ -20,7 +20,8 @@ from rapport import Config, Customer, Site, Task, enqueue_job, system, utcnow
 from rapport.jobs import job_table
 from rapport.lifecycle import enable, make_site
 from rapport.worker import work
-from tests.kernel.mortal import Mortals, mortals
+from tests.kernel import deeds
+from tests.mortal import Mortals, mortals
 
 EFFECTS = '''
 """A job with an effect in the database and one outside, and a follower."""
@@ -57,7 +58,7 @@ class Ground:
 
     def does(self, what: str, *names: str, kill_at: int) -> bool:
         """Whether a process did it, and was not killed at that write."""
-        done = self.mortals.do(self.config.home, self.config.database_url, what, *names, kill_at=kill_at)
+        done = self.mortals.do(self.config, getattr(deeds, what), *names, kill_at=kill_at)
         assert done.how in {"done", "killed"}, done
         return done.how == "done"
 

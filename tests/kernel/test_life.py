@@ -20,8 +20,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import create_engine, inspect, make_url, text
 from sqlalchemy.pool import NullPool
 
+from rapport import Config
 from rapport.testing.databases import fresh_postgres, postgres_server
-from tests.kernel.mortal import Done, Mortals, mortals
+from tests.kernel import deeds
+from tests.mortal import Done, Mortals, each_point, mortals
 
 pytestmark = pytest.mark.timeout(900)  # many short processes, on a machine that may have much else to do
 EXAMPLES = int(os.environ.get("RAPPORT_EXAMPLES", "3"))
@@ -141,7 +143,9 @@ class Ground:
         return self.mortals.installed
 
     def do(self, what: str, *names: str, kill_at: int = 0) -> Done:
-        done = self.mortals.do(self.home, self.url, what, *names, kill_at=kill_at)
+        config = Config(home=self.home, database_url=self.url, secret_key="k" * 32, testing=True,
+                        base_url="http://localhost")  # fmt: skip
+        done = self.mortals.do(config, getattr(deeds, what), *names, kill_at=kill_at)
         assert done.how in {"done", "refused", "killed"}, done.said
         return done
 
@@ -230,14 +234,7 @@ def ground(template, tmp_path) -> Iterator[Ground]:
 
 def killed_everywhere(ground: Ground, what: str, *names: str) -> Iterator[int]:
     """Do it again and again, killed one write later each time, until it is done."""
-    for number in range(1, 200):
-        done = ground.do(what, *names, kill_at=number)
-        if done.how != "killed":
-            assert done.how == "done", done.said
-            assert number > 3, "nothing was written?"
-            return
-        yield number
-    pytest.fail("it is never done")
+    return each_point(lambda number: ground.do(what, *names, kill_at=number))
 
 
 def test_enabling_survives_a_kill_before_any_write(ground):
@@ -304,8 +301,10 @@ def test_what_others_refer_to_is_not_purged_even_without_any_code(ground):
     for name in TABLES:
         uninstall(ground.installed, name)
     refused = ground.do("purge", "base")
-    assert refused == Done("refused", "'base' cannot be purged: the table 'upper_leaf' refers to its 'base_thing'. "
-                                      "First: rapport plugins purge upper")  # fmt: skip
+    assert (refused.how, refused.said) == (
+        "refused", "'base' cannot be purged: the table 'upper_leaf' refers to its 'base_thing'. "
+                   "First: rapport plugins purge upper",
+    )  # fmt: skip
     assert ground.must("purge", "upper") == {"upper_leaf": 0}
     assert ground.must("purge", "base") == {"base_thing": 0}
 
@@ -354,14 +353,14 @@ def test_a_migration_that_fails_is_named_and_the_others_go_on(ground):
         ("op.get_bind().commit()", "A migration of base ends its transaction. Take that out"),
     ):
         bad.write_text(SECOND.replace('op.execute("UPDATE', f'{line}\n    op.execute("UPDATE'))
-        steps = ground.must("upgrade site")
+        steps = ground.must("upgrade_site")
         assert any(part in steps["base"] for part in why.split("|")), steps
         assert steps["base"].endswith("Nothing of it was changed.")
         assert not ground.has("base_more")
         with ground.engine.connect() as connection:
             assert "note" not in [column["name"] for column in inspect(connection).get_columns("base_thing")]
     bad.write_text(SECOND)
-    assert ground.must("upgrade site")["base"] == ""
+    assert ground.must("upgrade_site")["base"] == ""
 
 
 def test_triggers_and_indexes_over_expressions_survive_a_table_made_anew(ground):

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import func, select, update
 
-from rapport import Customer, Task
-from rapport.jobs import job_table
+from rapport import Config, Customer, Task
+from rapport.entities import types
+from rapport.followers import follow
+from rapport.jobs import job_table, run_next
 from rapport.testing.app import TestApp
 from rapport.workflows.store import link_table, step_table, timer_table
+from tests.mortal import Mortals, each_point, mortals, open_site
+from tests.torture import tally
 
 from .conftest import Workflows
 
@@ -38,59 +37,34 @@ states:
 """
 
 
-class Worker:
-    """Lives of a worker, one after the other."""
-
-    def __init__(self, app: TestApp) -> None:
-        self.app = app
-        config = app.site.config
-        url = config.database_url.replace("postgresql+psycopg", "postgresql")
-        script = str(Path(__file__).with_name("mortal.py"))
-        self.process = subprocess.Popen(
-            [sys.executable, script, str(config.home), url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def live(self, now: dt.datetime, kill_at: int) -> str:
-        """One life, to the n-th write or until nothing is left to do; how it ended."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(f"{now.isoformat()}\t{kill_at}\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline().strip()
-
-    def work(self, now: dt.datetime) -> int:
-        """Kill it at every write in turn, until it comes to its end; returns how often it was killed."""
-        for number in range(1, 400):
-            ended = self.live(now, number)
-            if ended != "killed":
-                assert ended == "0"
-                return number - 1
-            # That jobs wait for their lease, and are given up after some deaths, is not what is shown here.
-            with self.app.site.db.write() as connection:
-                connection.execute(update(job_table).values(leased_until=now - dt.timedelta(1), attempts=0))
-        raise AssertionError("it never came to its end")
+def live(config: Config, now: dt.datetime) -> None:
+    """Follow the log and run jobs until nothing is due at that moment."""
+    types.clock = lambda: now
+    with open_site(config) as site:
+        while follow(site) + run_next(site):
+            pass
 
 
-@pytest.fixture
-def worker(app: TestApp) -> Iterator[Worker]:
-    made = Worker(app)
-    yield made
-    assert made.process.stdin is not None
-    assert made.process.stdout is not None
-    made.process.stdin.close()
-    made.process.wait(20)
-    made.process.stdout.close()
+def killed_at_every_write(app: TestApp, worker: Mortals, now: dt.datetime) -> int:
+    """Kill it at every write in turn, until it comes to its end; returns how often it was killed."""
+    killed = 0
+    for _each in each_point(lambda number: worker.do(app.site.config, live, now, kill_at=number)):
+        killed += 1
+        # That jobs wait for their lease, and are given up after some deaths, is not what is shown here.
+        with app.site.db.write() as connection:
+            connection.execute(update(job_table).values(leased_until=now - dt.timedelta(1), attempts=0))
+    return killed
 
 
-def test_a_worker_killed_at_every_write_loses_and_repeats_nothing(
-    app: TestApp, workflows: Workflows, worker: Worker, clock: Any
-):
+def test_a_worker_killed_at_every_write_loses_and_repeats_nothing(app: TestApp, workflows: Workflows, clock: Any):
     workflows.make(WELCOME)
     with app.site.write(app.admin) as unit:
         ada = unit.create(Customer, {"name": "Ada", "job_title": "Boss"})
-    killed = worker.work(clock.now)
-    clock.forward(days=1)
-    killed += worker.work(clock.now)
+    with mortals(keep=app.site.config) as worker:
+        killed = killed_at_every_write(app, worker, clock.now)
+        clock.forward(days=1)
+        killed += killed_at_every_write(app, worker, clock.now)
+    tally("D1", "a worker in the midst of workflows", tried=killed, lost=0)
     assert killed > 20  # it died in the midst of steps, not only between them
 
     instance = workflows.of(ada)
