@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from rapport.entities import Entity, column_of
+from rapport.entities import Entity, Field, column_of
 from rapport.records.session import SCOPED
 
 if TYPE_CHECKING:
@@ -29,15 +29,15 @@ def release(unit: Unit, record: Entity, *, links: bool) -> int:
         for reference in unit.site.meta(entity).references:
             if reference.target != record.meta.name or reference.extension:
                 continue  # an extension is found by its own reference
-            if reference.nullable and not links:
+            if reference.nullable and not links and not _is_part(entity, reference):
                 continue
             statement = select(entity).where(column_of(entity, reference) == record.id)
             for other in unit.session.scalars(statement, execution_options=SCOPED).all():
                 if other is record:
                     continue
-                if reference.nullable:
+                if reference.nullable and links:
                     assign(other, reference.name, None)
-                elif _is_part(entity, reference.name):
+                elif _is_part(entity, reference):
                     gone += 1 + release(unit, other, links=links)
                     unit.session.delete(other)
         if links and {"about_entity", "about_id"} <= set(entity.meta.fields):
@@ -49,7 +49,9 @@ def release(unit: Unit, record: Entity, *, links: bool) -> int:
     return gone
 
 
-def _is_part(entity: type[Entity], name: str) -> bool:
+def _is_part(entity: type[Entity], reference: Field) -> bool:
     """Whether the database would delete such a record with what it refers to."""
-    (key,) = getattr(entity, name).property.columns[0].foreign_keys
+    if reference.custom:
+        return False
+    (key,) = getattr(entity, reference.name).property.columns[0].foreign_keys
     return str(key.ondelete) == "CASCADE"

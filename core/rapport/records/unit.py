@@ -573,7 +573,8 @@ def undo(unit: Unit, batch: UUID) -> list[str]:
                     kept.append(f"{entity.meta.title} '{record}': {meta_field.label} was changed since, so it stays")
                     continue
                 assign(record, name, meta_field.load(old))
-        unit.flush()
+        unit._guarded(unit.session.flush)
+    unit.flush()  # what follows from it all: midway, it would make what the next rows of the log bring back
     return kept
 
 

@@ -36,6 +36,8 @@ def keep(unit: Unit, calls: Sequence[Call]) -> None:
             assert not problems, problems
             made.append(record)
         else:
+            if call.agent_id is None:
+                del values["owner_id"]  # nobody took the call: whose the interaction is was said elsewhere
             for name, value in values.items():  # what it is about may be a case by now
                 if not name.startswith("about_") and getattr(interaction, name) != value:
                     setattr(interaction, name, value)
