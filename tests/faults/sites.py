@@ -223,18 +223,19 @@ def served(config: Config, *, workers: int = 2, threads: int = 4, jobs: bool = F
     write_down(config, port, **more)
     words = ["--home", config.home, "serve", "--port", port, "--workers", workers, "--threads", threads]
     words += [] if jobs else ["--no-worker"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rapport_cli", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
+    with (config.home / "serve.log").open("w", encoding="utf-8") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rapport_cli", *map(str, words)], stdout=said, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
     try:
         base = f"http://127.0.0.1:{port}"
         wait_until(lambda: _answers(base), process)
         yield Server(base, process)
     finally:
         process.terminate()
-        output, _ = process.communicate(timeout=30)
-        print(output)
+        process.wait(120)
+        print((config.home / "serve.log").read_text("utf-8"))
 
 
 @contextlib.contextmanager
