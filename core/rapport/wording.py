@@ -8,6 +8,7 @@ python-liquid among their dependencies, or `rapport-crm[wording]`; it is loaded 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,11 @@ from rapport.i18n.catalogs import _
 if TYPE_CHECKING:
     from liquid import BoundTemplate, Environment
 
+_SIGNS = re.compile(r"\{\{|\}\}|\{%|%\}")
+_WHOLE = re.compile(r"\{%-?\s*+(?:raw|doc)\b")
+_ENDS = {"{{": "}}", "{%": "%}"}
+MAX_PLACE = 2000
+"""How long one place may be."""
 TAGS = ("if", "unless", "case", "comment", "#")
 FILTERS = ("capitalize", "default", "downcase", "escape", "strip", "truncate", "truncatewords", "upcase")
 
@@ -39,6 +45,8 @@ class Wording:
 
         if len(source) > self.max_source:
             return _("is too long.")
+        if fault := _open_place(source):
+            return fault
         try:
             template = self.read(source)
             wanted, filters = template.global_variable_paths(), template.filter_names()
@@ -54,6 +62,10 @@ class Wording:
 
     def read(self, source: str) -> BoundTemplate:
         """A text, read once to be filled in often. LiquidError when it cannot be read."""
+        from liquid.exceptions import LiquidSyntaxError
+
+        if fault := _open_place(source):
+            raise LiquidSyntaxError(fault, token=None)
         return _environment(self.filters, self.max_output, self.strict).from_string(source)
 
     def fill(self, source: str, values: Mapping[str, str]) -> str:
@@ -80,6 +92,26 @@ def said(error: Exception) -> str:
     if line := _line_of(error):
         return _("cannot be read, in line %(line)s: %(why)s", line=line, why=why)
     return _("cannot be read: %(why)s", why=why)
+
+
+def _open_place(source: str) -> str:
+    """What is wrong with how places begin and end. Liquid looks from each beginning to the end of the whole text."""
+    begun, at = "", 0
+    for sign in _SIGNS.finditer(source):
+        if begun and (sign[0] != _ENDS[begun] or sign.start() - at > MAX_PLACE):
+            break
+        if not begun and sign[0] in _ENDS:
+            begun, at = sign[0], sign.start()
+        else:
+            begun = ""
+    if begun:
+        line = source.count("\n", 0, at) + 1
+        return _("cannot be read, in line %(line)s: %(why)s", line=line,
+                 why=_("a place begins with %(begin)s and does not end.", begin=begun))  # fmt: skip
+    if whole := _WHOLE.search(source):
+        return _("cannot be read, in line %(line)s: %(why)s", line=source.count("\n", 0, whole.start()) + 1,
+                 why=_("“%(name)s” is not known here.", name=whole[0].strip("{%- \n")))  # fmt: skip
+    return ""
 
 
 def _line_of(error: Exception) -> int:
