@@ -43,7 +43,7 @@ def doctor(place: Place) -> None:
 
     config = place.config()
     found: list[Finding] = []
-    for check in (database, migrations, secret_key, addresses, mail, disk):
+    for check in (database, migrations, secret_key, addresses, mail, disk, copies):
         found.extend(_examined(check, config))
     with contextlib.ExitStack() as stack:
         try:
@@ -156,6 +156,19 @@ def disk(config: Config) -> Iterator[Finding]:
         yield Finding("warn", "disk", text, "make room for backups, or write them elsewhere: rapport backup FILE")
     else:
         yield Finding("ok", "disk", text)
+
+
+def copies(config: Config) -> Iterator[Finding]:
+    """How old and how large the folders are that plugins keep copies in, made for speed."""
+    for tag in sorted(config.home.glob("*/CACHEDIR.TAG")):
+        files = [path.stat() for path in tag.parent.rglob("*") if path.is_file() and path != tag]
+        size, newest = sum(each.st_size for each in files), max((each.st_mtime for each in files), default=0)
+        hours = (dt.datetime.now(dt.UTC).timestamp() - newest) / 3600
+        if hours > 24:
+            yield Finding("warn", tag.parent.name, f"takes {size / 1e6:.1f} MB, and is {hours / 24:.0f} days old",
+                          f"see that a worker runs; if it is off: rapport plugins purge {tag.parent.name}")  # fmt: skip
+        else:
+            yield Finding("ok", tag.parent.name, f"takes {size / 1e6:.1f} MB, and is {hours * 60:.0f} minutes old")
 
 
 # With the site open --------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -34,6 +35,9 @@ from rapport.records.log import change_log, delivery_table
 from rapport.schedules import schedule_table
 from rapport.settings import setting_table
 from rapport.site import Site
+
+CACHE_TAG = "CACHEDIR.TAG"
+"""Whatever is in a folder with this file can be made again: backup programs know it, and so does `purge`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +354,8 @@ def _as_json(value: object) -> object:
 def purge(config: Config, name: str) -> dict[str, int]:
     """Delete a disabled plugin's tables for good. Returns what was deleted: rows by table. Ask before calling.
 
-    Its settings, waiting events and jobs go too; what the audit says of its records stays.
+    Its settings, waiting events and jobs go too, and the folder of its name in the site's folder, if that is tagged as
+    one that can be made again; what the audit says of its records stays.
     """
     db = Database(config)
     try:
@@ -369,9 +374,12 @@ def purge(config: Config, name: str) -> dict[str, int]:
                 connection.execute(delete(table).where(table.c.plugin == name))
             connection.execute(delete(plugin_table).where(plugin_table.c.name == name))
             _next_generation(connection)
-            return counts
     finally:
         db.close()
+    folder = config.home / name
+    if (folder / CACHE_TAG).is_file():
+        shutil.rmtree(folder)
+    return counts
 
 
 def check_purge(connection: Connection, name: str, tables: Collection[str]) -> None:

@@ -214,6 +214,12 @@ def test_the_doctor_says_what_is_wrong_and_what_to_type(type_: Type, sqlite_home
     (sqlite_home / "secret.key").chmod(0o644)
     toml = sqlite_home / "rapport.toml"
     toml.write_text(toml.read_text().replace("http://127.0.0.1:8000", "http://crm.example.com"))
+    for name, days in (("warehouse", 3), ("thumbs", 0)):
+        (sqlite_home / name).mkdir()
+        (sqlite_home / name / "CACHEDIR.TAG").touch()
+        (sqlite_home / name / "data").write_bytes(b"x" * 1_500_000)
+        at = time.time() - days * 86_400
+        os.utime(sqlite_home / name / "data", (at, at))
     with opened(sqlite_home) as site:
         with site.write(system("test")) as unit:
             unit.create(Customer, {"name": "Lost"})
@@ -223,6 +229,8 @@ def test_the_doctor_says_what_is_wrong_and_what_to_type(type_: Type, sqlite_home
     assert seen.exit_code == 1
     assert f"fail secret key   can be read by other users of this machine\n{'':18}→ chmod 600 " in seen.output
     assert "warn address      http://crm.example.com is not encrypted" in seen.output
+    assert "warn warehouse    takes 1.5 MB, and is 3 days old" in seen.output
+    assert "ok   thumbs       takes 1.5 MB, and is 0 minutes old" in seen.output
     assert "warn search       0 of 1 records of customer can be found" in seen.output
     assert "2 records can be found." in type_("--home", sqlite_home, "db", "reindex").output
     assert "ok   search" in type_("--home", sqlite_home, "doctor").output

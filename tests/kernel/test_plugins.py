@@ -319,7 +319,12 @@ def test_purge_refuses_what_is_enabled_and_counts_what_it_deletes(config):
         assert table_counts(connection, "loyalty") == {"loyalty_card": 1}
         kinds = select(search_document.c.entity)
         assert "loyalty.card" in connection.scalars(kinds).all()
+    for folder, tag in ((config.home / "loyalty", "CACHEDIR.TAG"), (config.home / "sales", "notes.txt")):
+        folder.mkdir(parents=True)
+        (folder / tag).touch()
     assert purge(config, "loyalty") == {"loyalty_card": 1}
+    assert not (config.home / "loyalty").exists()  # it could be made again, and said so
+    assert (config.home / "sales").exists()
     with site.db.read() as connection:
         assert "loyalty.card" not in connection.scalars(kinds).all()  # nobody finds what is gone
     site.close()

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 MEMORY = 1_500_000_000
 """Bytes that DuckDB may take in one process; a quarter of what the machine has, where that is less."""
 TRIES = 5
+CACHE_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder can be made again: rapport warehouse refresh\n"
+"""By bford.info/cachedir: backups leave the folder out, and it goes when the plugin is purged."""
 
 
 class NotFilled(RapportError):
@@ -131,6 +133,7 @@ def alone(site: Site, tell: Callable[[], object] | None = None) -> Iterator[Path
     """Only one refresh works at a time, in whatever process. `tell` is called while waiting for another to end."""
     folder = folder_of(site)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / "CACHEDIR.TAG").write_text(CACHE_TAG, encoding="ascii")
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         while True:

@@ -155,6 +155,7 @@ def test_whoever_reads_goes_on_with_what_they_opened(app):
         assert names_in(app, app.admin) == ["Ada", "Bob"]
     files = [path.name for path in folder_of(app.site).glob("warehouse-*")]
     assert files == ["warehouse-2.duckdb"]
+    assert (folder_of(app.site) / "CACHEDIR.TAG").is_file()  # backups leave it out, and it goes with the plugin
 
 
 def test_what_is_cut_short_counts_for_nothing(app):
