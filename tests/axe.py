@@ -7,9 +7,13 @@ from typing import Any
 from rapport.builtin.web.design import STATIC
 
 
-def violations(page: Any) -> list[tuple[str, list[str]]]:
-    """The rules a page breaks, with the first places. Asked through the debugger: the page keeps its strict policy."""
+def violations(page: Any, within: str = "html") -> list[tuple[str, list[str]]]:
+    """The rules a page breaks, with the first places. Asked through the debugger: the page keeps its strict policy.
+
+    `within` is what is looked at: `main` where the menus around it were seen on another page.
+    """
     page.evaluate((STATIC / "test" / "axe.min.js").read_text("utf-8"))
     # What passes is neither listed nor handed over: that took nine tenths of the time.
-    found = page.evaluate("axe.run({resultTypes: ['violations']}).then(found => found.violations)")
+    ask = "within => axe.run(within, {resultTypes: ['violations']}).then(found => found.violations)"
+    found = page.evaluate(ask, within)
     return [(each["id"], [node["html"][:200] + node["failureSummary"] for node in each["nodes"]][:3]) for each in found]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,19 +16,32 @@ LOOKED_AT = {
     "home": "/", "customers": "/customer", "board": "/sales.opportunity/board", "opportunities": "/sales.opportunity",
     "new": "/customer/new", "settings": "/admin", "imports": "/import",
 }  # fmt: skip
+DOWNLOADS = (".csv", ".xlsx", ".pdf", ".ics", ".vcf", ".zip")
 
 
-def pages(page: Any) -> list[str]:
-    """Addresses in the menus and in the administration, and for every list its first record."""
-    found = dict.fromkeys(["/", "/account", "/imports", "/import"])
-    found |= dict.fromkeys(page.eval_on_selector_all(".r-nav a, #quick-create a", "all => all.map(a => a.pathname)"))
+def pages(page: Any, half: int) -> Iterator[str]:
+    """Go to every page in the menus and in the administration, and from every list to its first record.
+
+    The pages of the plugins' kinds of records are much alike, so one of two walks goes to each.
+    """
+    menus = dict.fromkeys(["/", "/account", "/imports", "/import"])
+    menus |= dict.fromkeys(page.eval_on_selector_all(".r-nav a, #quick-create a", "all => all.map(a => a.pathname)"))
     page.goto("/admin")
-    found |= dict.fromkeys(page.eval_on_selector_all("main a", "all => all.map(a => a.pathname)"))
-    for path in list(found):
-        page.goto(path)
-        records = page.eval_on_selector_all("main td a, main .r-card a", "all => all.map(a => a.pathname)")
-        found |= dict.fromkeys([each for each in records if each.count("-") == 4][:1])
-    return [path for path in found if "." not in path.rpartition("/")[2] or path.startswith("/sales")]
+    menus |= dict.fromkeys(page.eval_on_selector_all("main a", "all => all.map(a => a.pathname)"))
+    left, seen = list(menus), set(menus)
+    while left:
+        path = left.pop(0)
+        kind = path.split("/")[1]
+        if path.endswith(DOWNLOADS) or ("." in kind and zlib.crc32(kind.encode()) % 2 != half):
+            continue
+        answer = page.goto(path)
+        assert answer.status == 200, path
+        yield path
+        if path in menus:
+            links = page.eval_on_selector_all("main td a, main .r-card a", "all => all.map(a => a.pathname)")
+            record = next((each for each in links if each.count("-") == 4 and each not in seen), None)
+            left += [record] if record else []
+            seen.add(str(record))
 
 
 @pytest.mark.timeout(1200)
@@ -39,16 +54,16 @@ def test_axe_finds_nothing_on_any_page_and_nothing_is_cut_off(
     sign_in: Any, lang: str, theme: str, size: tuple[int, int]
 ) -> None:
     page = sign_in(lang=lang, theme=theme, size=size)
-    every = pages(page)
-    assert len(every) > 30
     wrong: list[Any] = []
-    for path in every:
-        answer = page.goto(path)
-        assert answer.status == 200, path
+    looked_at = 0
+    for path in pages(page, half=lang == "fa"):
         assert page.locator("h1").count() == 1, path
-        wrong += [(path, each) for each in violations(page)]
+        # The menus around it are the same on every page.
+        wrong += [(path, each) for each in violations(page, within="main" if looked_at else "html")]
         if page.evaluate("document.documentElement.scrollWidth") > size[0]:
             wrong.append((path, "is wider than the screen"))
+        looked_at += 1
+    assert looked_at > 30
     assert wrong == []
 
 
