@@ -29,6 +29,7 @@ class Customer(Owned, Entity, name="customer", title="Customer", icon="address-b
 
     __table_args__ = (
         Index("ix_customer_listed", "name_key", "id"),
+        Index("ix_customer_mine", "owner_id", "name_key", "id"),
         Index("ix_customer_changed", "updated_at", "id"),
     )
 

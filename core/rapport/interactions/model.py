@@ -31,6 +31,7 @@ class Interaction(Owned, Entity, name="interaction", title="Interaction", icon="
 
     __table_args__ = (
         Index("ix_interaction_timeline", "customer_id", "at", "id"),
+        Index("ix_interaction_recent", "at", "id"),
         Index("ix_interaction_organisation", "organisation_id", "at", "id"),
         Index("ix_interaction_thread", "thread_id", "at", "id"),
         UniqueConstraint("channel", "external_id"),
