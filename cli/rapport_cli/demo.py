@@ -26,7 +26,7 @@ EDITION = "consumer_goods"
 PLUGINS = ("sales", "calendar")
 """Switched on in the demo where that edition is not."""
 FIGURES: tuple[tuple[str, dict[str, str]], ...] = (
-    ("warehouse.refresh", {}), ("strategy.measure", {}), ("marketing.decide", {}), ("strategy.tenths", {}),
+    ("warehouse.refresh", {}), ("strategy.measure", {}), ("marketing.decide", {}), ("strategy.decide", {}),
     ("insights.train", {"kind": "rfm"}),
 )  # fmt: skip
 """What is otherwise worked out every few minutes or in the night, where its module is there."""

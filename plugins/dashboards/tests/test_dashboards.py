@@ -17,6 +17,7 @@ from rapport_sales import Opportunity
 from rapport_warehouse import Question, answer
 
 from rapport import Conflict, Customer, Forbidden, Invalid, NotFound, stages_of
+from rapport.access.model import Role
 from rapport.builtin.edition import export_edition, read_edition
 from rapport.plugins import discover
 
@@ -71,6 +72,33 @@ def test_with_sample_data_every_card_answers_everybody_and_says_what_the_warehou
                 assert "could not show this" not in inside, (piece, inside)
                 (card,) = [each for each in cards if str(each.id) in piece]
                 assert browser.get(f"{piece}/file").status_code == (404 if card.shape == "panel" else 200)
+        assert _told(boards, people.stranger), "who may read everything is told something"
+        with app.site.write(app.admin) as unit:
+            grants = {permission: "own" if reach == "all" and permission.endswith(".read") else reach
+                      for permission, reach in app.site.grants["member"].items()}  # fmt: skip
+            grants |= {"dashboards.dashboard.read": "own", "dashboards.card.read": "all", "purpose.read": "all"}
+            unit.create(Role, {"name": "member", "title": "Member", "grants": grants})
+        app.site.forget_actors()
+        assert _told(boards, people.stranger) == set(), "who may read their own, and has nothing, is told nothing"
+
+
+def _told(boards: Any, actor: Any) -> set[str]:
+    """The ready cards that tell somebody a figure or a record."""
+    told = set()
+    with boards.app.site.read(boards.app.site.actor(actor.id)) as reader:
+        for ready in READY:
+            for card in shown_cards(reader, boards.ready(ready.name)[1]):
+                if card.shape == "panel":
+                    text = re.sub(
+                        r"<[^>]*>", " ", boards.page(f"/dashboards/{card.dashboard_id}/card/{card.id}", actor)
+                    )
+                    if re.search(r"[1-9]", text):
+                        told.add(card.title)
+                    continue
+                shown = read_card(reader, card, Asked())
+                if shown.rows or any(each.get("value") for each in shown.values):
+                    told.add(card.title)
+    return told
 
 
 def test_a_card_counts_only_what_its_reader_may_see(boards: Any) -> None:

@@ -30,7 +30,7 @@ SEGMENTS = [
     Choice("fading", "Fading", "yellow"),
     Choice("at_risk", "At risk", "orange"),
     Choice("hibernating", "Hibernating", "secondary"),
-    Choice("lost", "Lost", "red"),
+    Choice("lost", "Lost for now", "red"),
 ]
 
 

@@ -448,13 +448,14 @@ def _curve(
             weeks.setdefault((on - it.starts_on).days // WEEK, Counter())[user_id] += actions
     known = min((today - it.starts_on).days // WEEK, 520)
     count = max(1, min(((end - it.starts_on).days + WEEK - 1) // WEEK, 520), known + 1)
+    full = known - 1 if (today - it.starts_on).days % WEEK != WEEK - 1 else known
     shares: list[float | None] = []
     for week in range(count):
         active = sum(number >= least for number in weeks.get(week, Counter()).values())
-        shares.append(None if week > known or not people else active / len(people))
+        shares.append(None if week > max(full, 0) or not people else active / len(people))
     ends = [it.starts_on + dt.timedelta(days=WEEK * (week + 1) - 1) for week in range(count)]
     targets = [round(target_on(it, day), 4) for day in ends]
-    full = known - 1 if known >= 1 and (today - it.starts_on).days % WEEK != WEEK - 1 else known
+    full = max(full, 0) if known >= 0 else -1  # the week under way tells nothing yet, but for the first
     now = shares[full] if 0 <= full < count else None
     wanted = target_on(it, today)
     state = "waiting" if today < it.starts_on or now is None else "on_track" if now >= wanted else "behind"

@@ -30,8 +30,8 @@ STATES = {
     "unknown": Choice("unknown", "Nothing measured yet", "secondary"),
     "on_track": Choice("on_track", "On track", "green"),
     "behind": Choice("behind", "Behind", "orange"),
-    "reached": Choice("reached", "Reached", "teal"),
-    "missed": Choice("missed", "Not reached", "red"),
+    "reached": Choice("reached", "Target reached", "teal"),
+    "missed": Choice("missed", "Target missed", "red"),
 }
 POINTS = 60
 """About so many days of an objective's time are drawn."""
