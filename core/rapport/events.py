@@ -123,19 +123,27 @@ def _tell(site: Site, unit: Unit, row: Any) -> str | None:
         record = unit.session.get(entity, change.record_id) if entity is not None else None
         if record is None:
             return None  # gone in the meantime
-        arguments = _arguments(site, unit, row.hook, record, change)
+        told = _arguments(site, unit, row.hook, record, change)
+        if told is None:
+            return None
+        arguments = told
     return site.hooks.notify(row.plugin, spec, **arguments, session=unit.session)
 
 
-def _arguments(site: Site, unit: Unit, hook: str, record: Any, change: Any) -> dict[str, Any]:
+def _arguments(site: Site, unit: Unit, hook: str, record: Any, change: Any) -> dict[str, Any] | None:
+    """What a hook gets; None when what it would be about is gone."""
     if hook == "transition_applied":
-        stage = entity_class("stage")
-        moved = unit.session.get(site.entities[record.entity], record.record_id)
-        return {
-            "record": moved,
-            "source": unit.session.get(stage, record.source_id),
-            "target": unit.session.get(stage, record.target_id),
-        }
+        stage, entity = entity_class("stage"), site.entities.get(record.entity)
+        moved = unit.session.get(entity, record.record_id) if entity is not None else None
+        return (
+            None
+            if moved is None
+            else {
+                "record": moved,
+                "source": unit.session.get(stage, record.source_id),
+                "target": unit.session.get(stage, record.target_id),
+            }
+        )
     arguments = {change.entity: record}
     if hook == "message_status_changed":
         return {**arguments, "status": change.changes.get("state", ("", record.state))[1]}

@@ -32,7 +32,7 @@ from rapport.records.absent import undo_absent
 from rapport.records.log import change_log, delivery_table, keep_order
 from rapport.records.parts import release
 from rapport.records.reader import Reader, dumper
-from rapport.records.session import ScopedSession
+from rapport.records.session import SCOPED, ScopedSession
 
 if TYPE_CHECKING:
     from rapport.site import Site
@@ -533,18 +533,25 @@ def undo(unit: Unit, batch: UUID) -> list[str]:
     """Bring back the state before a batch of changes, newest first. Returns what was left, as it changed since.
 
     Values come back exactly; a field that somebody changed after the batch keeps their value, and is reported.
+    Forbidden to who may by now change none of the kinds of record that are in it. Of a record out of reach only the
+    references come back that the batch, such as a merge, turned away from another of its records.
     """
     kept: list[str] = []
-    rows = unit.session.connection().execute(
-        select(change_log).where(change_log.c.batch_id == batch).order_by(change_log.c.seq.desc())
+    rows = (
+        unit.session.connection()
+        .execute(select(change_log).where(change_log.c.batch_id == batch).order_by(change_log.c.seq.desc()))
+        .all()
     )
-    for row in rows.all():
+    _refuse_undoing(unit, rows)
+    gone = {str(row.record_id) for row in rows}
+    for row in rows:
         entity = unit.site.entities.get(row.entity)
         if entity is None:
             if not undo_absent(unit.session.connection(), row):
                 kept.append(f"{row.entity} {row.record_id}: its plugin is not active")
             continue
-        record = unit.session.get(entity, row.record_id)
+        seen = unit.session.get(entity, row.record_id)
+        record, changes = (seen, row.changes) if seen is not None else _out_of_reach(unit, entity, row, gone)
         if row.action == "deleted":
             if record is None:
                 fields = unit.site.meta(entity).fields
@@ -565,17 +572,43 @@ def undo(unit: Unit, batch: UUID) -> list[str]:
                 continue
             unit.session.delete(record)
         else:
-            for name, (old, new) in row.changes.items():
+            for name, (old, new) in changes.items():
                 meta_field = unit.site.meta(entity).fields.get(name)
                 if meta_field is None:
                     continue
                 if meta_field.dump(getattr(record, name)) != new:
-                    kept.append(f"{entity.meta.title} '{record}': {meta_field.label} was changed since, so it stays")
+                    called = f"'{record}'" if seen is not None else row.record_id
+                    kept.append(f"{entity.meta.title} {called}: {meta_field.label} was changed since, so it stays")
                     continue
                 assign(record, name, meta_field.load(old))
         unit._guarded(unit.session.flush)
     unit.flush()  # what follows from it all: midway, it would make what the next rows of the log bring back
     return kept
+
+
+def _out_of_reach(unit: Unit, entity: type[Entity], row: Any, gone: set[str]) -> tuple[Any, dict[str, list[Any]]]:
+    """A record of a batch that the actor does not see, and of its changes what leads back to records of the batch."""
+    links = {f.name for f in unit.site.meta(entity).fields.values() if f.target or f.kind == "id"}
+    changes = {name: pair for name, pair in row.changes.items() if name in links and pair[0] in gone}
+    if row.action != "updated" or not changes:
+        return None, {}
+    statement = select(entity).where(entity.id == row.record_id)
+    return unit.session.scalars(statement, execution_options=SCOPED).one_or_none(), changes
+
+
+UNDONE_BY = {"created": "create", "deleted": "delete", "archived": "delete", "restored": "delete"}
+"""What somebody may do who may undo it; everything else takes the right to update."""
+
+
+def _refuse_undoing(unit: Unit, rows: Sequence[Any]) -> None:
+    """Rights are read anew: who has lost them since does not change anything by undoing."""
+    asked = {
+        entity.meta.permission(UNDONE_BY.get(row.action, "update"))
+        for row in rows
+        if (entity := unit.site.entities.get(row.entity)) is not None
+    }
+    if asked and not any(unit.actor.may(permission) for permission in asked):
+        unit.actor.require(min(asked))
 
 
 # Facts of an entity, worked out once ---------------------------------------------------------------------------------

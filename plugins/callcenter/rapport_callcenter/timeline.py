@@ -13,6 +13,7 @@ from rapport import gettext as _
 from rapport_callcenter.entities import RESULTS, Call, CallList, Disposition, Queue, WrapUp
 
 AT_ONCE = 500
+SCOPED = {"rapport_scoped": True}
 LABELS = {each.value: each.label for each in RESULTS if each.value}
 
 
@@ -26,7 +27,9 @@ def keep(unit: Unit, calls: Sequence[Call]) -> None:
     ids = list(wanted)
     for start in range(0, len(ids), AT_ONCE):
         part = ids[start : start + AT_ONCE]
-        known |= {each.id: each for each in unit.session.scalars(select(Interaction).where(Interaction.id.in_(part)))}
+        # Whether or not the one who changes the call, by merging customers for one, sees it.
+        there = unit.session.scalars(select(Interaction).where(Interaction.id.in_(part)), execution_options=SCOPED)
+        known |= {each.id: each for each in there}
         _note_organisations(unit, [wanted[each].customer_id for each in part])
     made = []
     for interaction_id, call in wanted.items():

@@ -152,7 +152,8 @@ def details() -> BaseResponse | str | tuple[str, int]:
     email = values.pop("email").strip().lower()
     try:
         Customer.meta.fields["email"].load(email)
-        values["address"] = addresses.checked(values["address"] or {})
+        if isinstance(values["address"], dict):  # it came in parts, as our form sends it; else the unit refuses it
+            values["address"] = addresses.checked(values["address"])
         with current_site().write(current_actor()) as unit:
             unit.update(unit.get(Customer, customer.id), values)
     except ValueError as error:

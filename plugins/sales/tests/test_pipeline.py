@@ -21,8 +21,12 @@ from rapport_sales import (
     win_loss,
 )
 from rapport_sales.service import DEFAULT_STAGES, due
+from sqlalchemy import select
 
 from rapport import Invalid, Pipeline, Stage, Task, utcnow
+from rapport.entities import uuid7
+from rapport.records.log import delivery_table
+from rapport.workflows.model import Transition
 
 
 def test_switching_sales_on_brings_a_pipeline_to_start_from_and_only_once(make_app):
@@ -231,3 +235,11 @@ def test_the_command_line_shows_the_pipeline(sales):
     assert [line.split() for line in shown.output.splitlines()] == [
         ["Proposal", "2", "2,000.50", "EUR"], ["Open", "2", "2,000.50", "EUR"],
     ]  # fmt: skip
+
+
+def test_a_move_of_what_no_module_knows_any_more_keeps_nothing_from_being_told(sales: Any):
+    with sales.app.site.write(sales.app.admin) as unit:  # as it is after its module was switched off
+        unit.session.add(Transition(entity="gone.parcel", record_id=uuid7()))
+    sales.app.settle()
+    with sales.app.site.db.read() as connection:
+        assert connection.execute(select(delivery_table.c.error)).all() == []

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 from flask import Blueprint, g, redirect, render_template, request, send_from_directory
@@ -321,7 +322,7 @@ def open_report(report_id: UUID) -> Response:
     """Ask a saved question again."""
     with current_site().read(current_actor()) as reader:
         report = reader.get(Report, report_id)
-        return redirect(f"/warehouse?{report.query}&report={report.id}")
+        return redirect(f"/warehouse?{_one_line(report.query)}&report={report.id}")
 
 
 @needs(DELETE)
@@ -329,9 +330,14 @@ def delete_report(report_id: UUID) -> Response:
     """Forget a saved question."""
     with current_site().write(current_actor()) as unit:
         report = unit.get(Report, report_id)
-        query = report.query
+        query = _one_line(report.query)
         unit.delete(report)
     return _go(f"/warehouse?{query}")
+
+
+def _one_line(query: str) -> str:
+    """A saved question as part of an address: programs may save any text, and an address has one line."""
+    return urlencode(parse_qsl(query, keep_blank_values=True))
 
 
 def _go(url: str) -> Response:

@@ -18,7 +18,7 @@ from rapport.builtin.web.context import go, meta_of, reader, toast
 from rapport.builtin.web.diagram import draw, event_name, event_title, state_titles
 from rapport.builtin.web.lists import entity_or_404
 from rapport.entities import Entity, entity_class
-from rapport.errors import Conflict, Invalid, NotFound
+from rapport.errors import Conflict, Forbidden, Invalid, NotFound
 from rapport.http import current_actor, current_site, needs
 from rapport.records import Reader, Unit
 from rapport.records.session import SCOPED
@@ -279,7 +279,10 @@ def _instance(instance_id: UUID) -> tuple[WorkflowInstance, Entity]:
     ).one_or_none()  # fmt: skip
     if found is None or found.entity not in current_site().entities:
         abort(404)
-    return found, reader().get(entity_class(found.entity), found.record_id)
+    try:
+        return found, reader().get(entity_class(found.entity), found.record_id)
+    except (NotFound, Forbidden):  # as if there were no such run
+        abort(404)
 
 
 @needs("")
