@@ -262,6 +262,9 @@ class Dimension:
     """The reference that leads there, where there is more than one way. Without it the shortest way is taken; of
     several as short, the one by references named after what they point at (`customer_id` before `contact_id`)."""
     help: str = ""
+    then: bool = False
+    """Whether it is what held when each thing happened, instead of what holds now: only of a customer's owner or team,
+    and only the warehouse knows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ class Axis:
     """One part of an address."""
     record: str = ""
     """The kind of record that its members are."""
+    then: bool = False
+    """Whether it is what held when each thing happened."""
 
     def way(self, site: Site, start: str) -> tuple[Field, ...] | None:
         """The references from a kind of record to where the members are; None where it does not suit."""
@@ -130,7 +132,8 @@ def _declared(reader: Reader, dimension: Dimension) -> Axis | None:
     if field.target and not _may_read(reader, field.target):
         return None
     return Axis(
-        **basic, of=dimension.of, via=dimension.via, field=field, part=part, record=field.target or ""
+        **basic, of=dimension.of, via=dimension.via, field=field, part=part, record=field.target or "",
+        then=dimension.then,
     )  # fmt: skip
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Date, Integer, String, and_, case, cast, column, false, func, or_, select, table, true
+from sqlalchemy import Date, DateTime, Integer, String, and_, case, cast, column, false, func, or_, select, table, true
 
 from rapport import Field, Measure, Reader, column_of
 from rapport.figures import ScopedSession, compile_filter, field_at, parse
+from rapport_warehouse import history
 from rapport_warehouse.axes import CALENDARS, Axis, span_of, value_in, value_of
 from rapport_warehouse.clocks import clock_time
 from rapport_warehouse.question import HIDDEN, REST
@@ -57,6 +58,8 @@ class Facts:
         self.entity: Any = self.site.entities[measure.of]
         self._nodes: dict[tuple[str, ...], _Node] = {}
         self._by_calendar = False
+        self._past: dict[str, tuple[Late, Any]] = {}
+        """What held when it happened: by dimension, the customer and the table of what held when."""
         found = field_at(self.site, measure.of, measure.at)
         assert found is not None
         hops, at, _part = found
@@ -94,6 +97,13 @@ class Facts:
         return self._at() if self.dated else clock_time(self.asking.zone, self._at())
 
     @property
+    def _until(self) -> Any:
+        """The moment it happened; of a day, the last one."""
+        if not self.dated:
+            return self._at()
+        return func.timezone(self.asking.zone, cast(self._at(), DateTime) + dt.timedelta(days=1, microseconds=-1))
+
+    @property
     def day(self) -> Any:
         """The day it happened, for the one who asks."""
         return self._at() if self.dated else cast(self.moment, Date)
@@ -109,8 +119,24 @@ class Facts:
             )
         way = axis.way(self.site, self.entity.meta.name)
         assert way is not None
+        if axis.then:
+            return self._held(axis, way[:-1], shown)
         value = self._want(way, lambda entity: value_in(axis, entity))
         return Along(axis, value, self._hidden(way), shown, behind=bool(way))
+
+    def _held(self, axis: Axis, way: Sequence[Field], shown: Sequence[str] | None) -> Along:
+        assert axis.field is not None
+        link = self._want(way, lambda entity: entity.id) if not way else self._want(
+            way[:-1], lambda entity: column_of(entity, way[-1])
+        )  # fmt: skip
+        past = history.held(axis.field.name, self.site.entities[axis.record])
+        self._past[axis.name] = link, past
+
+        def hidden() -> Any:
+            no_customer = and_(link().is_not(None), past.c.customer_id.is_(None))
+            return or_(no_customer, and_(past.c.named.is_not(None), past.c.member.is_(None)))
+
+        return Along(axis, lambda: past.c.member, hidden, shown, behind=True)
 
     def _hidden(self, way: Sequence[Field]) -> Late:
         nodes = [self._node(way[: length + 1]) for length in range(len(way))]
@@ -156,6 +182,12 @@ class Facts:
         statement = statement.select_from(self.entity)
         for node in self._nodes.values():
             statement = statement.outerjoin(node.made, node.made.c.id == node.link())
+        for link, past in self._past.values():
+            held = and_(
+                past.c.customer_id == link(), or_(past.c.valid_from.is_(None), past.c.valid_from <= self._until),
+                or_(past.c.valid_to.is_(None), past.c.valid_to > self._until),
+            )  # fmt: skip
+            statement = statement.outerjoin(past, held)
         if self._by_calendar:
             statement = statement.outerjoin(DAYS, DAYS.c.day == self.day)
         return statement

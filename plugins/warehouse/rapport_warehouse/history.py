@@ -17,12 +17,14 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    case,
     cast,
+    func,
     or_,
     select,
 )
 
-from rapport import Customer
+from rapport import Customer, Entity
 from rapport.entities import table_of
 from rapport.entities.types import Instant
 from rapport.records.log import change_log
@@ -53,6 +55,27 @@ def customer_history() -> Subquery:
     """The history to select from in a scoped session: of those customers alone that its actor may see."""
     columns = [column.label(column.name) for column in history.c]
     return select(*columns).join(Customer, Customer.id == history.c.customer_id).subquery("history")
+
+
+def held(reference: str, member: type[Entity]) -> Subquery:
+    """Whose customers were, each from when to when: `member` is missing where one may not see it.
+
+    What happened before a customer was known counts as theirs whose it was first.
+    """
+    first = func.lag(history.c.valid_from).over(partition_by=history.c.customer_id, order_by=history.c.valid_from)
+    past = (
+        select(history.c.customer_id, history.c[reference], history.c.valid_to,
+               case((first.is_not(None), history.c.valid_from)).label("valid_from"))
+        .join(Customer, Customer.id == history.c.customer_id)
+        .subquery()
+    )  # fmt: skip
+    members = select(member.id.label("id")).subquery()
+    return (
+        select(past.c.customer_id, past.c[reference].label("named"), past.c.valid_from, past.c.valid_to,
+               members.c.id.label("member"))
+        .outerjoin(members, members.c.id == past.c[reference])
+        .subquery()
+    )  # fmt: skip
 
 
 def definition() -> str:

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 from rapport_sales import Opportunity
-from rapport_warehouse import REST, NotFilled, Question, answer, refresh
+from rapport_warehouse import REST, NotFilled, Question, answer, drill, refresh
 
-from rapport import Customer, Invalid, stages_of
+from rapport import Customer, Interaction, Invalid, stages_of
 
 pytestmark = pytest.mark.plugins("warehouse", "sales")
 
@@ -226,3 +226,36 @@ def test_the_same_day_in_the_calendars_people_count_by(deals):
         deals.app.site.settings.set(connection, "warehouse.fiscal_month", 3)
     refresh(deals.app.site)
     assert deals.table("sales.won", rows=("date.fiscal_year",)) == {"2026": [1], "2027": [2]}
+
+
+def test_a_customers_owner_is_told_as_of_then_and_as_of_now(app, actors, clock):
+    ada = app.create_customer(name="Ada", owner_id=actors.member.id)
+
+    def happened(day, customer=ada.id):
+        with app.site.write(app.admin) as unit:
+            unit.create(Interaction, {"customer_id": customer, "kind": "note", "subject": "x", "at": clock.now})
+            unit.create(Opportunity, {"name": day, "customer_id": customer, "started_on": clock.now.date(),
+                                      "amount": 10, "currency": "EUR"})  # fmt: skip
+
+    happened("before")
+    clock.forward(days=2)
+    with app.site.write(app.admin) as unit:
+        unit.update(unit.get(Customer, ada.id), {"owner_id": actors.stranger.id})
+    clock.forward(days=2)
+    happened("after")
+    clock.forward(days=2)
+    happened("nobody's", app.create_customer(name="Bob").id)
+    refresh(app.site)
+    for measure in ("core.interactions", "sales.opened"):
+        found = {}
+        for dimension in ("core.customer_owner", "core.customer_owner_then"):
+            with app.site.read(app.admin) as reader:
+                question = Question((measure,), rows=(dimension,))
+                made = answer(reader, question)
+                found[dimension] = {row[0].title: made.value(at) for at, row in enumerate(made.rows)}
+                assert made.total[measure].value == 3
+                for at, row in enumerate(made.rows):
+                    assert len(drill(reader, question, (row[0].key,)).records) == made.value(at)
+        now, then = found.values()
+        assert now == {actors.stranger.name: 2, app.admin.name: 1}
+        assert then == {actors.member.name: 1, actors.stranger.name: 1, app.admin.name: 1}
