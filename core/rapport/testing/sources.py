@@ -27,6 +27,7 @@ PUBLIC_MODULES = {
     "rapport.builtin.api.body": "what programs send, read within limits",
     "rapport.builtin.api.problems": "refusals as programs get them",
     "rapport.builtin.exchange.download": "tables as files for spreadsheets",
+    "rapport.builtin.exchange.formulas": "cells that no spreadsheet takes for a formula",
     "rapport.builtin.webhooks.signing": "signatures of Standard Webhooks",
     "rapport.i18n": "words, dates and numbers in the reader's language",
 }

@@ -174,10 +174,11 @@ def card_file(dashboard_id: UUID, card_id: UUID) -> Response:
     return answer
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> str:
     """No cell begins as a formula would."""
-    text = str(value) if value is not None else ""
-    return f"'{text}" if isinstance(value, str) and text[:1] in "=+-@\t\r" else text
+    from rapport.builtin.exchange.formulas import guard
+
+    return guard(value) if isinstance(value, str) else "" if value is None else str(value)
 
 
 @needs(READ)
