@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import socket
@@ -154,9 +155,15 @@ class Following:
         with self._lock:
             if time.monotonic() >= self._look_at:
                 self._look_at = time.monotonic() + LOOK_SECONDS
-                if self.site.outdated():
-                    from rapport.site import Site
-
-                    old, self.site = self.site, Site.open(self._config, safe=self._safe)
-                    old.close()
+                try:
+                    self._follow()
+                except Exception:  # the database is away: who asks goes on with what there is, and asks again
+                    logging.getLogger("rapport").exception("the worker could not look whether the site has changed")
             return self.site
+
+    def _follow(self) -> None:
+        if self.site.outdated():
+            from rapport.site import Site
+
+            old, self.site = self.site, Site.open(self._config, safe=self._safe)
+            old.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import threading
 import zipfile
 from pathlib import Path
@@ -19,7 +20,9 @@ from rapport.fit import CustomEntity, CustomField
 from rapport.lifecycle import enable
 from rapport.query.search import search_ids
 from rapport.testing.databases import fresh_postgres, postgres_server
+from rapport_cli import archive
 from rapport_cli.archive import read_manifest
+from tests.torture import tally
 
 from .conftest import Type, opened
 
@@ -149,6 +152,26 @@ def test_a_backup_under_write_load_holds_all_that_was_committed_before(type_: Ty
         writer.join()
     assert not broken
     assert committed
+    tally("D12", "backups under load, restored", tried=3, corrupt=0, missing=0)
+
+
+def test_a_copy_of_the_file_would_miss_what_was_committed(
+    type_: Type, sqlite_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: a backup as some make it, by copying the database while it is in use."""
+    database = sqlite_home / "rapport.db"
+    monkeypatch.setattr(archive, "snapshot", lambda config, target, progress: shutil.copyfile(database, target))
+    with opened(sqlite_home) as site:
+        with site.write(system("test")) as unit:
+            unit.create(Customer, {"name": "Ada"})
+        made = type_("--home", sqlite_home, "backup", "copied.zip")
+        back = type_("restore", "copied.zip", "--to", "copied")
+    names = set()
+    if (made.exit_code, back.exit_code) == (0, 0):
+        with opened(tmp_path / "copied") as site, site.read(system("test")) as reader:
+            names = {customer.name for customer in reader.all(Customer)}
+    assert "Ada" not in names
+    tally("D12", "backups under load, restored", control=1)
 
 
 @pytest.fixture
@@ -168,6 +191,7 @@ def test_a_backup_cut_short_anywhere_is_refused(type_: Type, kept: Path, tmp_pat
         assert answer.stderr.startswith(f"{kept} is damaged or was cut short (")
         assert answer.stderr.endswith("Nothing was restored. Use another backup.\n")
         assert sorted(path.name for path in tmp_path.iterdir()) == ["kept.zip", "site"]
+    tally("D12", "damaged backups", tried=5, accepted=0)
 
 
 def test_a_changed_byte_is_noticed_unless_it_changes_nothing(type_: Type, kept: Path) -> None:
@@ -185,6 +209,7 @@ def test_a_changed_byte_is_noticed_unless_it_changes_nothing(type_: Type, kept: 
         else:  # a time stamp or the like in the ZIP's own lists: every file is still what it was
             assert read_manifest(kept) == sound
     assert noticed > 6
+    tally("D12", "damaged backups", tried=noticed, accepted=0)
 
 
 def test_a_backup_that_lies_about_its_rows_or_reaches_outside_is_refused(

@@ -15,6 +15,7 @@ from rapport import Conflict
 from rapport.builtin.edition.engine import application
 from rapport.builtin.edition.items import read_configuration
 from rapport.builtin.edition.store import finish
+from tests.torture import tally
 
 from .conftest import ADA
 from .test_applying import PIPELINES, ROLES, SALES, SETTINGS
@@ -124,6 +125,7 @@ def test_an_upgrade_or_a_way_back_that_was_killed_leaves_the_old_or_the_new(shop
     assert shop.digest() in {applied, upgraded}
     shop.rollback()
     assert shop.digest() == applied
+    tally("D1", "applying an edition and taking it back", tried=5, torn=0)
 
 
 def test_of_two_who_apply_at_the_same_time_one_is_told_to_try_again(shop, first, edition):

@@ -25,6 +25,7 @@ from rapport.lifecycle import enable, make_site
 from rapport.testing.brokers import drop_queue, empty_queue
 from rapport.workflows import Workflow
 from rapport.workflows.running import TIMER_JOB
+from tests.torture import tally
 
 EFFECTS = '''
 """Jobs whose effect is a customer."""
@@ -170,6 +171,7 @@ def test_jobs_are_done_by_celery_through_every_mishap(works: Works):
         assert worker.wait(30) == 0
     assert works.made() == sorted([*names, "Hung", "Journey", "Lost", "Stumbled"])
     assert works.job(hung).attempts == 2
+    tally("D17", "jobs through a killed worker and messages that were lost", tried=len(works.made()), lost=0)
     assert works.job(later).state == "waiting"
 
 
@@ -206,3 +208,4 @@ def test_while_the_broker_is_down_jobs_wait_and_none_is_lost(works: Works):
     assert [works.job(each).state for each in ids] == ["waiting", "waiting"]
     assert away.release(works.site) == 0  # it is left alone for a while
     assert Relay(works.config).release(works.site) == 2
+    tally("D17", "jobs asked for while the broker is down", tried=len(ids), lost=0)

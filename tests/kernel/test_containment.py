@@ -39,6 +39,7 @@ from rapport.plugins import State
 from rapport.testing.app import TestApp, make_test_site
 from rapport.testing.databases import fresh_postgres, postgres_server
 from rapport.testing.paper import install, sent
+from tests.torture import tally
 
 RUNNING = [name for name, kind in hookspecs.KINDS.items() if kind != "register"]
 REGISTERING = [name for name, kind in hookspecs.KINDS.items() if kind == "register"]
@@ -307,7 +308,7 @@ def test_the_story_reaches_every_hook(town):
 
 @pytest.mark.parametrize("hook", RUNNING)
 def test_a_fault_in_a_hook_harms_nothing_else(town, hook):
-    site, kind = town.app.site, hookspecs.KINDS[hook]
+    site, kind, met = town.app.site, hookspecs.KINDS[hook], 0
     for fault in FAULTS:
         asks = inspect.signature(getattr(hookspecs, hook)).parameters
         if fault not in {*ANSWERS, raises, runs_out_of_memory, exits, hangs} and not {"session", "reader"} & set(asks):
@@ -344,6 +345,8 @@ def test_a_fault_in_a_hook_harms_nothing_else(town, hook):
         while kept:
             kept.pop().close()
         town.well()
+        met += 1
+    tally("D10", "a fault in a hook", tried=met, hooks=1, harmed=0)
 
 
 # At the start --------------------------------------------------------------------------------------------------------
@@ -387,6 +390,7 @@ def test_a_fault_at_the_start_costs_only_that_plugin(tmp_path, plugin_on_disk, i
             assert plugin.remedy == "Mend it, or: rapport plugins disable faulty"
             assert site.active("loyalty")
             assert "loyalty.card" in site.entities
+    tally("D10", "a fault at the start", tried=len(START) * (len(REGISTERING) + 1) - 2, harmed=0)
 
 
 # The breaker ---------------------------------------------------------------------------------------------------------

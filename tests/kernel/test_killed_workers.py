@@ -22,6 +22,7 @@ from rapport.lifecycle import enable, make_site
 from rapport.worker import work
 from tests.kernel import deeds
 from tests.mortal import Mortals, mortals
+from tests.torture import tally
 
 EFFECTS = '''
 """A job with an effect in the database and one outside, and a follower."""
@@ -122,6 +123,8 @@ def test_a_worker_may_be_killed_before_any_write(ground: Ground):
     assert found == {("waiting", 0, 0), ("running", 0, 0), ("running", 1, 0), ("done", 1, 1)}
     assert max(ground.outside().values()) == 2
     assert set(ground.tasks().values()) == {1}
+    tally("D1", "a worker", tried=number, lost=0)
+    tally("D5", "a worker killed before, in and after an effect", tried=number, lost=0, twice_in_the_database=0)
 
 
 @pytest.mark.timeout(300)
@@ -137,3 +140,8 @@ def test_who_asks_for_work_may_be_killed_before_any_write(ground: Ground, how: s
     assert number > 3
     torn = ground.customers() ^ greeted
     assert bool(torn) == (how == "apart"), torn
+    if torn:
+        tally("D1", "a worker", control=len(torn))
+        tally("D5", "a worker killed before, in and after an effect", control=len(torn))
+    else:
+        tally("D5", "who asks for work", tried=number, lost=0)

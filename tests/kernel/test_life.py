@@ -24,9 +24,10 @@ from rapport import Config
 from rapport.testing.databases import fresh_postgres, postgres_server
 from tests.kernel import deeds
 from tests.mortal import Done, Mortals, each_point, mortals
+from tests.torture import tally, tries
 
 pytestmark = pytest.mark.timeout(900)  # many short processes, on a machine that may have much else to do
-EXAMPLES = int(os.environ.get("RAPPORT_EXAMPLES", "3"))
+EXAMPLES = int(os.environ.get("RAPPORT_EXAMPLES", tries(3, long=200)))
 TABLES = {"base": ("base_thing", "base_more"), "upper": ("upper_leaf",)}
 
 BASE = """
@@ -234,7 +235,10 @@ def ground(template, tmp_path) -> Iterator[Ground]:
 
 def killed_everywhere(ground: Ground, what: str, *names: str) -> Iterator[int]:
     """Do it again and again, killed one write later each time, until it is done."""
-    return each_point(lambda number: ground.do(what, *names, kill_at=number))
+    tried = 0
+    for tried in each_point(lambda number: ground.do(what, *names, kill_at=number)):
+        yield tried
+    tally("D1", f"{what} a plugin, with its migrations", tried=tried, lost=0, torn=0)
 
 
 def test_enabling_survives_a_kill_before_any_write(ground):
@@ -488,3 +492,4 @@ def test_a_walk_through_the_life_of_plugins(template):
             phases=[Phase.explicit, Phase.generate] if EXAMPLES < 10 else list(Phase),
         ),
     )  # fmt: skip
+    tally("D11", "walks through the life of plugins, with kills", tried=EXAMPLES, steps=14 * EXAMPLES, lost=0)

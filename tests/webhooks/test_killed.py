@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rapport.builtin.webhooks.model import Webhook
+from tests.torture import tally
 from tests.webhooks.receivers import Heard, receiver
 
 MESSAGES = 6
@@ -73,6 +74,8 @@ def test_a_worker_killed_while_it_sends_loses_nothing(make_app: Callable[..., An
     assert all(len(each) == 1 for each in ids.values()), "what comes twice has the same id"
     assert len(running) == 2
     assert len(shop.heard) == MESSAGES + 1
+    tally("D1", "telling a receiver", tried=1, lost=0)
+    tally("D5", "a webhook whose sender was killed", tried=1, lost=0, twice_with_the_same_id=1)
 
 
 def _all_sent(app: Any) -> bool:

@@ -20,6 +20,7 @@ from rapport.access import Role
 from rapport.builtin.webhooks import asking
 from rapport.builtin.webhooks.model import Webhook
 from rapport.testing import TestApp
+from tests.torture import tally
 from tests.web.conftest import Person
 from tests.webhooks.receivers import Heard, Receiver, receiver
 
@@ -418,6 +419,7 @@ def test_among_many_receivers_a_bad_one_delays_nobody(make_app: Callable[..., An
         assert [len(bad[0].heard), len(bad[2].heard)] == [1, 1], "they are left alone meanwhile"
         release.set()
         sending._pool.submit(lambda: None).result(5)
+    tally("D19", "good receivers among bad ones", tried=45, delayed=0)
 
 
 def test_what_is_long_past_is_forgotten(clock: Any, app: TestApp, shop: Receiver):

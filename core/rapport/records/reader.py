@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, select
+from sqlalchemy.exc import DBAPIError
 
 from rapport.access import Actor, row_scope
 from rapport.db.engine import BORROWER, spoilt, standing
@@ -65,7 +66,8 @@ class Reader(Lent):
         if self._session is not None:
             self._session.close()
         if self._connection is not None:
-            self._connection.close()
+            with suppress(DBAPIError):  # the database has gone since: what was read has been read
+                self._connection.close()
 
     @property
     def session(self) -> ScopedSession:
