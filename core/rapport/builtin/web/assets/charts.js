@@ -27,7 +27,7 @@ function write(value, { unit, currency } = {}, short = false) {
   // From right to left, and as the pages write it: the number, its thousands or millions, and then the sign of the currency.
   const parts = new Intl.NumberFormat(lang(), form).formatToParts(value), coin = parts.find(({ type }) => type === "currency")?.value;
   const text = parts.filter(({ type }) => type !== "currency").map((part) => part.value).join("").replace(/[\u200e\u200f\u061c]/g, "").trim();
-  return `\u200f${text.replace(/^-/, "\u200e-")}${coin ? `\u00a0${coin}` : ""}`;
+  return `\u200f${text.replace(/^-/, "\u200e-")}${coin ? `\u00a0${coin}` : ""}\u200f`;
 }
 
 // Colours: the page's own, told by CSS; on paper and in saved pictures always the light ones -------------------------------
@@ -176,7 +176,7 @@ function options(spec, paint, { still = false, titled = false, narrow = false, w
       : undefined;
     return {
       type, name: each.name, data, stack: each.stack, itemStyle: { color: hue, decal: line ? "none" : undefined, opacity: each.compared ? 0.55 : 1, borderRadius: type === "bar" && !each.stack ? (lying ? (back ? [3, 0, 0, 3] : [0, 3, 3, 0]) : [3, 3, 0, 0]) : 0 },
-      [lying ? "xAxisIndex" : "yAxisIndex"]: each.axis === "right" && !scatter ? 1 : 0, markLine: target, connectNulls: false, barMaxWidth: 46, barGap: "12%", emphasis: { focus: many ? "series" : "none" },
+      [lying ? "xAxisIndex" : "yAxisIndex"]: each.axis === "right" && !scatter ? 1 : 0, markLine: target, connectNulls: false, barMaxWidth: 46, barGap: "12%", labelLayout: { hideOverlap: true }, emphasis: { focus: many ? "series" : "none" },
       symbol: scatter || line ? SIGNS[at % 8] : undefined, symbolSize: scatter ? 10 : 7, showAllSymbol: each.data.filter((amount) => amount !== null).length < 16 ? true : "auto", showSymbol: line && each.data.filter((amount) => amount !== null).length <= 60,
       lineStyle: { width: 2.5, color: hue, type: each.compared ? "dashed" : many ? DASHES[at % 8] : "solid" }, areaStyle: spec.type === "area" && line && !each.compared ? { opacity: each.stack ? 0.55 : 0.18 } : undefined,
       label: { ...text, show: type === "bar" && !many && each.data.length <= (narrow && !lying ? 6 : 14), position: lying ? (back ? "left" : "right") : "top", formatter: ({ value: amount }) => (amount === "-" ? "" : write(amount, measure(each), true)) },
