@@ -170,16 +170,17 @@ function options(spec, paint, { still = false, titled = false, narrow = false, w
     const data = scatter
       ? each.data.map((point, index) => ({ value: point.slice(0, 2), name: point[2] || each.name, ...link(each, index) }))
       : each.data.map((amount, index) => ({ value: amount ?? "-", ...link(each, index) }));
+    const longest = LETTER * Math.max(...each.data.map((amount) => (typeof amount === "number" ? write(amount, measure(each), true).length : 0)), 1);
     const target = at === 0 && spec.target !== undefined && spec.target !== null && !scatter
       ? { silent: true, symbol: "none", z: 6, lineStyle: { color: paint.ink, type: "dashed", width: 1.5 }, data: [{ [lying ? "xAxis" : "yAxis"]: spec.target }],
           label: { ...text, backgroundColor: paint.surface, padding: [1, 4], borderRadius: 3, position: lying ? "end" : back ? "insideStartTop" : "insideEndTop", formatter: `${word} ${write(spec.target, measure(each), true)}` } }
       : undefined;
     return {
       type, name: each.name, data, stack: each.stack, itemStyle: { color: hue, decal: line ? "none" : undefined, opacity: each.compared ? 0.55 : 1, borderRadius: type === "bar" && !each.stack ? (lying ? (back ? [3, 0, 0, 3] : [0, 3, 3, 0]) : [3, 3, 0, 0]) : 0 },
-      [lying ? "xAxisIndex" : "yAxisIndex"]: each.axis === "right" && !scatter ? 1 : 0, markLine: target, connectNulls: false, barMaxWidth: 46, barGap: "12%", labelLayout: { hideOverlap: true }, emphasis: { focus: many ? "series" : "none" },
+      [lying ? "xAxisIndex" : "yAxisIndex"]: each.axis === "right" && !scatter ? 1 : 0, markLine: target, connectNulls: false, barMaxWidth: 46, barGap: "12%", emphasis: { focus: many ? "series" : "none" },
       symbol: scatter || line ? SIGNS[at % 8] : undefined, symbolSize: scatter ? 10 : 7, showAllSymbol: each.data.filter((amount) => amount !== null).length < 16 ? true : "auto", showSymbol: line && each.data.filter((amount) => amount !== null).length <= 60,
       lineStyle: { width: 2.5, color: hue, type: each.compared ? "dashed" : many ? DASHES[at % 8] : "solid" }, areaStyle: spec.type === "area" && line && !each.compared ? { opacity: each.stack ? 0.55 : 0.18 } : undefined,
-      label: { ...text, show: type === "bar" && !many && each.data.length <= (narrow && !lying ? 6 : 14), position: lying ? (back ? "left" : "right") : "top", formatter: ({ value: amount }) => (amount === "-" ? "" : write(amount, measure(each), true)) },
+      label: { ...text, show: type === "bar" && !many && each.data.length <= 14 && (lying || each.data.length * longest < width), position: lying ? (back ? "left" : "right") : "top", formatter: ({ value: amount }) => (amount === "-" ? "" : write(amount, measure(each), true)) },
     };
   });
   const amounts = right ? [value(series.find(({ axis }) => axis !== "right")), value(series.find(({ axis }) => axis === "right"), "end")] : [value(series[0])];
