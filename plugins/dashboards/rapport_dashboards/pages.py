@@ -146,10 +146,13 @@ def show_card(dashboard_id: UUID, card_id: UUID) -> str:
         query = urlencode(asked.query())
 
         def shown() -> str:
-            return render_template("dashboards/_card.html", card=card, full=full, query=query,
-                                   shown=figures.read_card(reader, card, asked))  # fmt: skip
+            try:
+                read = figures.read_card(reader, card, asked)
+            except Invalid:  # what it asks cannot be asked: its maker's mistake, and none of the module's
+                return render_template("dashboards/_broken.html", card=card)
+            return render_template("dashboards/_card.html", card=card, full=full, query=query, shown=read)
 
-        found: str | None = _shielded(f"card {card.title}", shown)
+        found: str | None = _shielded(f"card {card.id}", shown)
         if found is None:
             reader.recover()
             return render_template("dashboards/_broken.html", card=card)
