@@ -209,6 +209,8 @@ class _Making:
         rng, languages = self.rng, list(GIVEN)
         for n in range(self.count):
             language = languages[n % len(languages)] if n % 3 else "en"
+            # A name tells its language often, not always: else a list by name would have languages in blocks.
+            speaks = language if rng.random() < 0.7 else rng.choice(languages)
             employer, title, industry = None, "", ""
             given, family, tags = "", "", ["vip"] if n % 20 == 0 else []
             if n % ORGANISATIONS == 0:
@@ -228,7 +230,7 @@ class _Making:
                 "id": self._person_id(n).hex, "kind": "person" if n % ORGANISATIONS else "organisation", "name": name,
                 "given_name": given, "family_name": family, "organisation_id": employer and employer.hex,
                 "job_title": title, "email": f"person.{n}@example.org", "phone": f"+4930{n:08d}",
-                "language": language, "industry": industry, "source": rng.choice(["fair", "web", "referral", ""]),
+                "language": speaks, "industry": industry, "source": rng.choice(["fair", "web", "referral", ""]),
                 "tags": join_tags(tags), "reference": f"C-{n}", "name_key": fold(name), "created_at": at,
                 "updated_at": at,
             }  # fmt: skip

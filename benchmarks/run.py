@@ -438,13 +438,15 @@ def _lines(run: Mapping[str, Any]) -> str:
     for row in run["rows"]:
         outcome, aim, within = row["outcome"], AIMS.get(row["name"]), WITHIN.get(row["name"])
         verdict = ""
-        if aim is not None:
+        if outcome["wrong"]:
+            verdict = "wrong answers:"
+        elif aim is not None:
             verdict = "reached" if max(row["ratio"], row["work_ratio"] or 0) >= aim else "missed"
         elif within is not None:
             verdict = f"{'reached' if outcome['p95'] <= within else 'missed'}: p95 within {within:.0f}"
         work = f"{row['work']:.2f}" if row["work"] else ""
         by_work = f"{row['work_ratio']:.4f}" if row["work_ratio"] else ""
-        wrong = f" wrong: {outcome['wrong']}" if outcome["wrong"] else ""
+        wrong = f" {outcome['wrong']}" if outcome["wrong"] else ""
         lines.append(
             f"| {row['name']} | {row['per_second']:,.0f} | {outcome['p50']:.1f} | {outcome['p95']:.1f} | "
             f"{row['queries']:.0f} | {work} | {row['ratio']:.4f} | {by_work} | {f'{aim:.4f}' if aim else ''} | "
@@ -467,7 +469,7 @@ def _growth(small: Mapping[str, Any], large: Mapping[str, Any]) -> str:
     ]
     for row in large["rows"]:
         old = before.get(row["name"])
-        if old is None or not old["work"] or not row["work"]:
+        if old is None or not old["work"] or not row["work"] or old["outcome"]["wrong"] or row["outcome"]["wrong"]:
             continue
         by_work, by_rate = row["work"] / old["work"], old["ratio"] / row["ratio"] if row["ratio"] else float("inf")
         verdict = "reached" if min(by_work, by_rate) <= GROWTH_AIM else f"missed: aim {GROWTH_AIM}"
