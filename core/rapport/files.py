@@ -14,7 +14,7 @@ import hashlib
 import mimetypes
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, Any
@@ -252,6 +252,16 @@ def sweep(context: JobContext) -> None:
         path_of(site.config, file_id).unlink(missing_ok=True)
     for path in _strays(site, now):
         path.unlink(missing_ok=True)
+
+
+def let_go(context: JobContext, ids: Sequence[UUID]) -> None:
+    """End a job that alone needed some files, and forget those that no record holds, in one transaction; bytes last."""
+    now = utcnow()
+    with context.site.db.write() as connection:
+        context.finish_in(connection)
+        gone = [file_id for file_id in ids if _forget(connection, file_id, now)]
+    for file_id in gone:
+        path_of(context.site.config, file_id).unlink(missing_ok=True)
 
 
 def _held(site: Site) -> Any:

@@ -18,6 +18,7 @@ AT, ONLY = "at.", "only."
 PLACES = ("rows", "columns", "filter")
 FLAGS = ("running", "share")
 BETWEEN = "between"
+READY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class Asked:
     """Where each dimension is: rows, columns or filter, in their order."""
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     said: Mapping[str, str] = field(default_factory=dict)
-    """Period, first and last day, comparison, order, top, running and share, as they were typed."""
+    """Period, first and last day, comparison, order, top, running and share, as they were typed, and the saved report
+    that was opened."""
     chart: str = ""
     left_out: tuple[str, ...] = ()
     """Dimensions that were asked for and do not suit the measures."""
@@ -83,7 +85,7 @@ class Asked:
         return urlencode(self.pairs(**other))
 
 
-SAID = ("period", "since", "until", "compare", "order", "top", *FLAGS)
+SAID = ("period", "since", "until", "compare", "order", "top", *FLAGS, "report")
 
 
 def asked_of(args: MultiDict[str, str]) -> Asked:
@@ -109,10 +111,13 @@ def fitting(asked: Asked, offer: Offer) -> Asked:
 
 
 def ready_questions(reader: Reader, offer: Offer) -> Sequence[tuple[str, str]]:
-    """A few questions to begin with, for those who look for the first time: titles and addresses."""
+    """A few questions to begin with, for those who look for the first time: titles and addresses. One of each kind."""
     found: list[tuple[str, str]] = []
+    told: set[str] = set()
     for measure in offer.measures:
-        if "date.month" in offer.fits.get(measure.name, ()) and len(found) < 6:
+        kind = offer.groups.get(measure.name, "")
+        if "date.month" in offer.fits.get(measure.name, ()) and kind not in told and len(found) < READY:
+            told.add(kind)
             asked = Asked((measure.name,), {"date.month": "rows"}, {}, {"period": "last 12 months"}, "bar")
             found.append((measure.title, asked.query()))
     return found

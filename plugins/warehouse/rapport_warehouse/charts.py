@@ -41,7 +41,7 @@ def chart_of(answer: Answer, type: str = "bar") -> dict[str, Any]:
     if type == "stacked":
         for each in series:
             if not each.get("compared"):
-                each["stack"] = "all"
+                each["stack"] = each.get("currency", "all")
     spec["series"] = series
     if (
         spec["type"] == "bar"
@@ -65,8 +65,8 @@ def title_of(answer: Answer) -> str:
 
 
 def heading_text(heading: Heading) -> str:
-    """A heading in one line."""
-    return " · ".join(member.title for member in heading)
+    """A heading in one line; what is counted beside amounts in several currencies has none of them."""
+    return " · ".join(member.title for member in heading if member.title)
 
 
 def unit_of(measure: MeasureInfo) -> str:
@@ -88,7 +88,16 @@ def _by_column(answer: Answer, rows: Sequence[int]) -> list[dict[str, Any]]:
         for column in range(min(len(answer.columns), 2 * MOST_SERIES))
     ]
     told = [each for each in made if any(figure is not None for figure in each["data"])]
-    return (told or made)[:MOST_SERIES]
+    return _on_two_axes(told or made)[:MOST_SERIES]
+
+
+def _on_two_axes(series: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Amounts in another currency stand on an axis of their own; a third currency is told by the table alone."""
+    currencies = list(dict.fromkeys(each.get("currency", "") for each in series))
+    for each in series:
+        if each.get("currency", "") in currencies[1:2]:
+            each["axis"] = "right"
+    return [each for each in series if each.get("currency", "") in currencies[:2]]
 
 
 def _by_measure(answer: Answer, rows: Sequence[int]) -> list[dict[str, Any]]:

@@ -14,13 +14,15 @@ from sqlalchemy import or_
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
-from rapport import Formats, Invalid, Reader, enqueue_job
+from rapport import Formats, Invalid, NotFound, Reader, Team, enqueue_job
 from rapport import gettext as _
+from rapport.documents import can_draw
 from rapport.http import current_actor, current_site, needs, public
 from rapport_warehouse.asked import BETWEEN, Asked, asked_of, fitting, ready_questions
-from rapport_warehouse.entities import Report
+from rapport_warehouse.entities import DELIVERY, SHARED, Report
+from rapport_warehouse.going import go
 from rapport_warehouse.jobs import REFRESH
-from rapport_warehouse.question import Offer
+from rapport_warehouse.question import Answer, Offer
 
 STATIC = Path(__file__).parent / "static"
 READ, CREATE, DELETE = "warehouse.report.read", "warehouse.report.create", "warehouse.report.delete"
@@ -76,7 +78,8 @@ def pivot() -> str | tuple[str, int]:
         facts: dict[str, Any] = {
             "offer": offer, "asked": asked, "errors": [], "as_of": known, "periods": _periods(),
             "dimensions": offer.suiting(asked.measures), "reports": _reports(reader), "report": _opened(reader),
-            "may_save": actor.may(CREATE), "slicers": _slicers(reader, asked), "BETWEEN": BETWEEN,
+            "may_save": actor.may(CREATE), "may_send": actor.may(f"{DELIVERY}.create"), "can_draw": can_draw(),
+            "slicers": _slicers(reader, asked), "BETWEEN": BETWEEN,
             "titles": {each.name: each.title for each in offer.dimensions}, "orders": _orders(asked, offer),
             **_drawn_kinds(),
         }  # fmt: skip
@@ -226,7 +229,7 @@ def _day_text(at: Any) -> str:
 
 @needs(READ)
 def export() -> Response:
-    """The answer as a file for a spreadsheet."""
+    """The answer as a file for a spreadsheet, or on paper."""
     if elsewhere := _nothing_asked("measure"):
         return elsewhere
     from rapport.builtin.exchange.download import download_rows
@@ -238,8 +241,23 @@ def export() -> Response:
     with current_site().read(current_actor()) as reader:
         asked = fitting(asked_of(request.args), offered(reader))
         found = answer(reader, asked.question)
+        opened = _opened(reader)
+        title = opened.name if opened is not None else title_of(found)
+        if request.args.get("format") == "pdf":
+            return _on_paper(reader, asked, found, title)
         fields, rows = rows_to_take_away(found)
-        return download_rows(reader, "report", title_of(found)[:80], fields, rows, request.args.get("format", "xlsx"))
+        return download_rows(reader, "report", title[:80], fields, rows, request.args.get("format", "xlsx"))
+
+
+def _on_paper(reader: Reader, asked: Asked, found: Answer, title: str) -> Response:
+    from rapport_warehouse.taking import taken
+
+    if not can_draw():
+        raise NotFound(_('PDF cannot be made here: pip install "rapport-crm[documents]" on the server.'))
+    answer = Response(taken(reader, asked, found, "pdf", title), mimetype="application/pdf")
+    answer.headers["Content-Disposition"] = f'attachment; filename="report-{reader.today().isoformat()}.pdf"'
+    answer.headers["Cache-Control"] = "private, no-store"
+    return answer
 
 
 # Filling -------------------------------------------------------------------------------------------------------------
@@ -265,11 +283,7 @@ def filling() -> str | Response:
     since = request.args.get("than", "")
     stamp = known.isoformat() if known else "never"
     if since and stamp != since:
-        if request.headers.get("HX-Request"):
-            answer = Response("", 200)
-            answer.headers["HX-Redirect"] = back
-            return answer
-        return redirect(back)
+        return go(back)
     pairs = MultiDict(request.args)
     pairs["than"] = since or stamp
     template = "_waiting" if request.headers.get("HX-Request") else "filling"
@@ -285,8 +299,13 @@ def _without_since(args: MultiDict[str, str]) -> str:
 
 
 def _reports(reader: Reader) -> list[Report]:
-    mine = Report.owner_id == reader.actor.id
-    found = reader.all(Report, or_(mine, Report.shared == "everybody"), Report.archived_at.is_(None))
+    """One's own, one's teams' and everybody's: also who may read all of them finds no more."""
+    actor = reader.actor
+    found = reader.all(
+        Report, Report.archived_at.is_(None),
+        or_(Report.owner_id == actor.id, Report.shared == "everybody",
+            (Report.shared == "team") & Report.team_id.in_(actor.team_ids)),
+    )  # fmt: skip
     return sorted(found, key=lambda each: each.name.casefold())
 
 
@@ -301,20 +320,39 @@ def _opened(reader: Reader) -> Report | None:
 
 @needs(CREATE)
 def save() -> str | Response | tuple[str, int]:
-    """Keep a question under a name."""
-    asked = asked_of(request.args)
-    if request.method == "GET":
-        return render_template("warehouse/save.html", asked=asked, values={}, errors={})
-    values = {"name": request.form.get("name", "").strip(), "shared": request.form.get("shared", "me")}
-    try:
-        with current_site().write(current_actor()) as unit:
-            made = unit.create(Report, {**values, "query": asked.query()})
-    except Invalid as error:
-        errors: dict[str, list[str]] = {}
-        for problem in error.problems:
-            errors.setdefault(problem.field or "", []).append(str(problem.message))
-        return render_template("warehouse/save.html", asked=asked, values=values, errors=errors), 422
-    return _go(f"/warehouse/reports/{made.id}")
+    """Keep a question under a name: as a report of its own, or as what an opened one asks from now on."""
+    actor, asked = current_actor(), asked_of(request.args)
+    with current_site().read(actor) as reader:
+        opened = _opened(reader)
+        mine = opened if opened is not None and opened.owner_id == actor.id else None
+        titles = reader.titles(Team, actor.team_ids)
+        teams = sorted(((str(key), title) for key, title in titles.items()), key=lambda pair: pair[1])
+    values: dict[str, Any] = {"name": "", "shared": "me", "team_id": "", "anew": False}
+    if mine is not None:
+        values |= {"name": mine.name, "shared": mine.shared, "team_id": mine.team_id}
+    values["team_id"] = str(values["team_id"] or (teams[0][0] if teams else ""))
+    errors: dict[str, list[str]] = {}
+    if request.method == "POST":
+        values = {name: request.form.get(name, "").strip() for name in values}
+        try:
+            return go(f"/warehouse/reports/{_kept(values, asked, None if values['anew'] else mine)}")
+        except Invalid as error:
+            for problem in error.problems:
+                errors.setdefault(problem.field or "", []).append(str(problem.message))
+    shared = [each for each in SHARED if each.value != "team" or teams]
+    page = render_template("warehouse/save.html", asked=asked, values=values, errors=errors, mine=mine, teams=teams,
+                           shared=shared)  # fmt: skip
+    return (page, 422) if errors else page
+
+
+def _kept(typed: dict[str, Any], asked: Asked, report: Report | None) -> UUID:
+    for_team = typed["shared"] == "team"
+    values = {"name": typed["name"], "shared": typed["shared"], "query": asked.query(report=""),
+              "team_id": (typed["team_id"] or None) if for_team else None}  # fmt: skip
+    with current_site().write(current_actor()) as unit:
+        if report is None:
+            return unit.create(Report, values).id
+        return unit.update(unit.get(Report, report.id), values).id
 
 
 @needs(READ)
@@ -332,20 +370,12 @@ def delete_report(report_id: UUID) -> Response:
         report = unit.get(Report, report_id)
         query = _one_line(report.query)
         unit.delete(report)
-    return _go(f"/warehouse?{query}")
+    return go(f"/warehouse?{query}")
 
 
 def _one_line(query: str) -> str:
     """A saved question as part of an address: programs may save any text, and an address has one line."""
     return urlencode(parse_qsl(query, keep_blank_values=True))
-
-
-def _go(url: str) -> Response:
-    if request.headers.get("HX-Request"):
-        answer = Response("", 200)
-        answer.headers["HX-Redirect"] = url
-        return answer
-    return redirect(url)
 
 
 def formats() -> Formats:

@@ -6,19 +6,19 @@ import click
 from flask import Blueprint
 
 from rapport import Entity, Job, NavItem, Schedule, Setting, hookimpl
-from rapport_warehouse import api, commands, jobs, pages
-from rapport_warehouse.entities import Report
+from rapport_warehouse import api, commands, deliveries, delivering, jobs, pages
+from rapport_warehouse.entities import Delivery, Recipient, Report
 from rapport_warehouse.shape import FISCAL_SETTING
 
 
 @hookimpl
 def register_entities() -> list[type[Entity]]:
-    return [Report]
+    return [Report, Delivery, Recipient]
 
 
 @hookimpl
 def register_pages() -> list[Blueprint]:
-    return [api.make_blueprint(), pages.make_blueprint()]
+    return [api.make_blueprint(), pages.make_blueprint(), deliveries.make_blueprint()]
 
 
 @hookimpl
@@ -28,7 +28,11 @@ def register_navigation() -> list[NavItem]:
 
 @hookimpl
 def register_jobs() -> list[Job]:
-    return [Job(jobs.REFRESH, "Bring the warehouse up to date", jobs.run_refresh, attempts=2)]
+    return [
+        Job(jobs.REFRESH, "Bring the warehouse up to date", jobs.run_refresh, attempts=2),
+        Job(delivering.DELIVER, "Have reports sent whose time has come", delivering.deliver_due, attempts=2),
+        Job(delivering.SEND, "Send a report by mail", delivering.send_one, attempts=delivering.ATTEMPTS),
+    ]
 
 
 @hookimpl
@@ -36,6 +40,7 @@ def register_schedules() -> list[Schedule]:
     return [
         Schedule("warehouse.refresh", jobs.REFRESH, "every 15 minutes"),
         Schedule("warehouse.remake", jobs.REFRESH, "daily at 02:40", {"full": True}),
+        Schedule("warehouse.deliver", delivering.DELIVER, "every 5 minutes"),
     ]
 
 

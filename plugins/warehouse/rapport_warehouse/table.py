@@ -139,7 +139,7 @@ class _Writer:
             return "", "neutral"
         now, before = Decimal(cell.value), Decimal(cell.compared)
         if now == before:
-            return "=", "neutral"
+            return "=" if now else "", "neutral"
         good = (now > before) == (measure.better == "up")
         sign = "+" if now > before else "−"
         if not before:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
@@ -29,6 +30,13 @@ def download_rows(
 ) -> Response:
     """Rows that were read already, such as those of a report, as a file."""
     return _sent(lambda target: export_rows(reader, columns, rows, target, format, title=title), reader, name, format)
+
+
+def table_file(reader: Reader, title: str, columns: Sequence[Field], rows: Sequence[Any], format: str) -> bytes:
+    """The same file by itself, to go along with a mail."""
+    target = io.BytesIO()
+    export_rows(reader, columns, rows, target, format, title=title)
+    return target.getvalue()
 
 
 def download_person(site: Site, actor: Actor, customer_id: UUID) -> Response:

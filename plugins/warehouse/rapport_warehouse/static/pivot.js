@@ -1,32 +1,10 @@
-// The pivot's page: dragging a dimension to another place sets the choice beside it, and short addresses.
+// The pivot's page: where a dimension is dropped is its choice, and short addresses.
 (() => {
-  const form = () => document.querySelector("form[data-pivot]");
-  let dragged = null;
-
-  // A dimension dragged over a place goes before the one under the pointer; where it is dropped, the form asks anew.
-  const wake = (root) => root.querySelectorAll?.(".w-dimension").forEach((item) => { item.draggable = true; });
-  document.addEventListener("dragstart", (event) => {
-    dragged = event.target.closest?.(".w-dimension");
-    if (!dragged) return;
-    event.dataTransfer.effectAllowed = "move";
-    event.dataTransfer.setData("text/plain", dragged.dataset.dimension);
-    form().classList.add("is-dragging");
-  });
-  document.addEventListener("dragover", (event) => {
-    const zone = dragged && event.target.closest?.("[data-zone]");
-    if (!zone) return;
-    event.preventDefault();
-    const under = event.target.closest(".w-dimension");
-    if (under && under !== dragged) zone.insertBefore(dragged, under);
-    else if (!under) zone.append(dragged);
-  });
-  document.addEventListener("drop", (event) => { if (dragged) event.preventDefault(); });
-  document.addEventListener("dragend", () => {
-    if (!dragged) return;
-    const choice = dragged.querySelector("select");
-    choice.value = dragged.closest("[data-zone]").dataset.zone;
-    dragged = null;
-    form().classList.remove("is-dragging");
+  // Dragged by mouse or finger (the lists say data-drag), a dimension takes the place it is dropped at; the form asks anew.
+  document.addEventListener("dropped", ({ target }) => {
+    const choice = target.querySelector("select.w-place");
+    if (!choice) return;
+    choice.value = target.closest("[data-zone]").dataset.zone;
     choice.dispatchEvent(new Event("change", { bubbles: true }));
   });
 
@@ -47,9 +25,5 @@
   // What somebody unfolded stays unfolded when the answer comes.
   let open = [];
   document.addEventListener("htmx:beforeSwap", () => { open = [...document.querySelectorAll("#ask details[open]")].map((each) => each.id); });
-  document.addEventListener("htmx:load", ({ detail }) => {
-    wake(detail.elt);
-    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
-  });
-  wake(document);
+  document.addEventListener("htmx:load", () => { for (const id of open) document.getElementById(id)?.setAttribute("open", ""); });
 })();

@@ -429,6 +429,22 @@ function drawCharts(root) {
   document.head.append(script);
 }
 
+// Lists of a plugin's page: what is dragged within or between those of one name says "dropped" where it ends. It is the same
+// for mouse, pen and finger: a browser's own dragging knows no fingers.
+function draggable(list) {
+  if (Sortable.get(list)) return;
+  Sortable.create(list, {
+    group: list.dataset.drag, animation: 150, delay: 150, delayOnTouchOnly: true, touchStartThreshold: 5, forceFallback: true,
+    fallbackOnBody: true, fallbackTolerance: 4, filter: "button, select, input", preventOnFilter: false, ghostClass: "is-ghost",
+    onStart: () => { document.documentElement.dataset.dragging = list.dataset.drag; },
+    onEnd: ({ item, from, to, oldIndex, newIndex }) => {
+      delete document.documentElement.dataset.dragging;
+      if (from !== to || oldIndex !== newIndex) item.dispatchEvent(new CustomEvent("dropped", { bubbles: true }));
+    },
+  });
+  list.addEventListener("change", (event) => { if (event.target === list) event.stopPropagation(); }); // on the way, of Sortable's: no field's
+}
+
 function awaken(root) {
   $$("[data-stage]", root).forEach((list) => Sortable.get(list) || Sortable.create(list, {
     group: list.closest("[data-board]").id, animation: 150, delay: 150, delayOnTouchOnly: true, draggable: ".r-card",
@@ -445,6 +461,7 @@ function awaken(root) {
     animation: 150, delay: 150, delayOnTouchOnly: true, draggable: "[data-item]", filter: "button", preventOnFilter: false,
     ghostClass: "is-ghost", onEnd: ({ item }) => arranged(item),
   }));
+  $$("[data-drag]", root).forEach(draggable);
   $$("[data-tags]", root).forEach(drawTags);
   $$("[data-bulk]", root).forEach(count);
   if (root.closest?.("[data-bulk]")) count(root.closest("[data-bulk]"));
