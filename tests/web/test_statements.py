@@ -23,7 +23,7 @@ FEW, MANY, AT_MOST = 3, 12, 65
 BY_THEMSELVES = {
     "user", "team", "membership", "pipeline", "stage", "workflow", "purpose", "quiet_hours", "frequency_cap",
     "retention_rule", "webhook", "inbound_hook", "sales.quota", "service.agent", "callcenter.agent", "portal.visit",
-    "insights.model", "insights.forecast", "strategy.objective", "strategy.reading",
+    "insights.model", "insights.forecast", "strategy.objective", "strategy.reading", "warehouse.recipient",
     "strategy.case", "strategy.factor", "strategy.rollout",
 }  # fmt: skip
 """Made in other ways than by filling in a form, or few by their nature."""

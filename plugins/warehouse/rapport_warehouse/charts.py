@@ -41,7 +41,7 @@ def chart_of(answer: Answer, type: str = "bar") -> dict[str, Any]:
     if type == "stacked":
         for each in series:
             if not each.get("compared"):
-                each["stack"] = each.get("currency", "all")
+                each["stack"] = each.get("axis", "all")
     spec["series"] = series
     if (
         spec["type"] == "bar"
