@@ -8,10 +8,10 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from flask import Blueprint, g, render_template, request
+from flask import Blueprint, g, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from rapport import Formats, Invalid, NotFound, Problem, Reader, Unit, User
+from rapport import Formats, Invalid, Problem, Reader, Unit, User, system
 from rapport import gettext as _
 from rapport.documents import can_draw
 from rapport.http import current_actor, current_site, needs
@@ -97,7 +97,7 @@ def new() -> str | Response | tuple[str, int]:
     with current_site().read(current_actor()) as reader:
         wanted = _id(request.args.get("report", ""))
         if wanted is None:
-            raise NotFound(_("The saved report is gone."))
+            return redirect(delivering.PAGE)  # which says how to begin
         report = reader.get(Report, wanted)
     return _form(None, report)
 
@@ -188,11 +188,11 @@ def delete(delivery_id: UUID) -> Response:
     return go(delivering.PAGE)
 
 
-@needs("warehouse.recipient.delete")
+@needs(READ)
 def leave(delivery_id: UUID) -> Response:
-    """Whoever gets a report wants it no more."""
-    with current_site().write(current_actor()) as unit:
-        mine = (Recipient.delivery_id == delivery_id, Recipient.user_id == unit.actor.id)
+    """Whoever gets a report wants it no more: for that nobody needs a right to change anything."""
+    mine = (Recipient.delivery_id == delivery_id, Recipient.user_id == current_actor().id)
+    with current_site().write(system(f"{current_actor().name} left")) as unit:
         for who in unit.reader.all(Recipient, *mine):
             unit.delete(who)
     return go(delivering.PAGE)

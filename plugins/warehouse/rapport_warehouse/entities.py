@@ -121,8 +121,8 @@ class Delivery(
 
 class Recipient(
     Entity, name="warehouse.recipient", title="Recipient of a report", plural="Recipients of reports", icon="user",
-    listed=False, display="id", roles={**dict.fromkeys(("manager", "member"), "read create delete"),
-                                       "viewer": "read delete"},
+    listed=False, display="id",
+    roles={"manager": "read create delete", "member": "read create delete", "viewer": "read"},
 ):  # fmt: skip
     """Somebody who gets a report by mail, and how it went the last time."""
 
@@ -135,11 +135,9 @@ class Recipient(
 
     @classmethod
     def row_scope(cls, scope: ColumnElement[bool] | None, actor: Actor, action: str) -> ColumnElement[bool] | None:
-        """Recipients are read with their delivery and chosen by its owner; everybody may leave."""
+        """Recipients are read with their delivery, and chosen by its owner."""
         if action == "read" or actor.reach(f"{DELIVERY}.update") == "all":
             return scope
         own = Delivery.__table__.c
         mine: ColumnElement[bool] = cls.delivery_id.in_(select(own.id).where(own.owner_id == actor.id))
-        if action == "delete":
-            mine = or_(mine, cls.user_id == actor.id)
         return mine if scope is None else scope & mine

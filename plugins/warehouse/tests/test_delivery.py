@@ -25,7 +25,7 @@ from rapport.jobs import job_table
 pytestmark = pytest.mark.plugins("warehouse", "sales")
 NARROW = {
     "customer.read": "own", "user.read": "all", "warehouse.report.read": "own", "warehouse.delivery.read": "own",
-    "warehouse.delivery.update": "own", "warehouse.recipient.read": "all", "warehouse.recipient.delete": "all",
+    "warehouse.delivery.update": "own", "warehouse.recipient.read": "all",
 }  # fmt: skip
 QUERY = "measure=core.new_customers&at.core.country=rows&at.core.customer_owner=filter"
 
