@@ -24,7 +24,7 @@ from tests.faults.sites import fill
 from tests.mortal import READS
 from tests.torture import tally, tries
 
-pytestmark = pytest.mark.timeout(2400)
+pytestmark = pytest.mark.timeout(36000)
 
 
 class Broken(Exception):

@@ -19,7 +19,7 @@ from rapport.testing.values import Examples
 from tests.faults.sites import at_once
 from tests.torture import tally, tries
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(14400)
 
 
 @pytest.fixture
