@@ -33,7 +33,7 @@ from tests.faults.sites import token, write_down
 from tests.mortal import Done, Mortals, mortals, open_app, open_site, step
 from tests.torture import tally, tries
 
-pytestmark = pytest.mark.timeout(14400)
+pytestmark = pytest.mark.timeout(tries(1200, long=14_400))
 BESIDE = {"token", "idempotency"}
 """What is noted beside the work, in transactions of its own."""
 

@@ -24,7 +24,7 @@ from tests.faults.sites import fill
 from tests.mortal import READS
 from tests.torture import tally, tries
 
-pytestmark = pytest.mark.timeout(36000)
+pytestmark = pytest.mark.timeout(tries(1200, long=36_000))
 
 
 class Broken(Exception):

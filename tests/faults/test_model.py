@@ -23,7 +23,7 @@ from rapport.records.log import change_log
 from rapport.testing.app import TestApp
 from tests.torture import LONG, tally, tries
 
-pytestmark = pytest.mark.timeout(36000)
+pytestmark = pytest.mark.timeout(tries(1200, long=36_000))
 WORDS = st.sampled_from(["Ada", "دریا", "O'Brien", "王伟", "Zoë", "100% _x_"])
 WHICH = st.integers(0, 50)
 

@@ -19,7 +19,7 @@ from rapport.testing.values import Examples
 from tests.faults.sites import at_once
 from tests.torture import tally, tries
 
-pytestmark = pytest.mark.timeout(14400)
+pytestmark = pytest.mark.timeout(tries(1200, long=14_400))
 
 
 @pytest.fixture

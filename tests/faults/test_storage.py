@@ -28,7 +28,10 @@ from tests.faults.test_killed import sound
 from tests.mortal import mortals, open_app, open_site
 from tests.torture import tally, tries
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
+pytestmark = [
+    pytest.mark.timeout(tries(900, long=7_200)),
+    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+]
 REFUSED = {503, 507}
 
 

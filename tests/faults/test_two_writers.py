@@ -21,7 +21,7 @@ from rapport.testing.values import Examples, value_of
 from tests.faults.sites import Client, Form, at_once, changeable, clients, fill, served, served_here, token
 from tests.torture import tally, tries
 
-pytestmark = pytest.mark.timeout(14400)
+pytestmark = pytest.mark.timeout(tries(1200, long=14_400))
 
 
 @dataclass
