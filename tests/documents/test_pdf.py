@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from rapport.documents import FONTS, Document, Head, can_draw, pdf, scripts_of
+from rapport.documents import FONTS, Document, Head, Table, can_draw, pdf, scripts_of
 
 pytestmark = pytest.mark.skipif(not can_draw(), reason=f"the fonts of documents are not built here ({FONTS})")
 SAID = {
@@ -59,3 +59,16 @@ def test_a_document_is_drawn_in_every_language(language: str):
 def test_letters_are_joined_as_they_are_written():
     paper = pdf(Document("ب ببب", "fa", ""))
     assert glyphs_of(paper, "ب") == 4, "alone, first, in the middle, last"
+
+
+def test_a_long_table_says_its_head_on_every_page():
+    heads = [Head("Ω", 0.5), Head("Sum", 0.5, True)]
+    standing, lying = (
+        pdf(Document("Figures", "en", "", tables=[Table(heads, [["a", "1"]] * 60, {59}, 8)], wide=wide))
+        for wide in (False, True)
+    )
+    assert (standing.count(b"/Type /Page\n"), lying.count(b"/Type /Page\n")) == (2, 3)
+    pages = [part for part in streams(lying) if b"BT" in part]
+    assert all(b" 7.00 Tf" in page for page in pages), (
+        "the letters of a head are a point smaller than those of its rows"
+    )

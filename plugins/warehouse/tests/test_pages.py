@@ -154,6 +154,28 @@ def test_a_question_is_saved_found_by_whom_it_is_for_opened_and_deleted(business
     assert browser.get(f"/warehouse/reports/{mine.id}").status_code == 404
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_report_for_a_team_is_found_by_the_team_and_saved_again_it_stays_one(app):
+    people = app.actors()
+    owner = app.browser(people.member)
+    query = "measure=sales.won&at.core.country=rows"
+    saved = app.submit(owner, f"/warehouse/reports?{query}", {"name": "Ours", "shared": "team", "team_id": ""})
+    assert "whose report is it?" in saved.get_data(as_text=True)
+    (team,) = people.member.team_ids
+    form = {"name": "Ours", "shared": "team", "team_id": str(team)}
+    address = app.submit(owner, f"/warehouse/reports?{query}", form).location
+    opened = {who.name: app.browser(who).get(address).status_code for who in (people.viewer, people.stranger)}
+    assert opened == {"Vera Viewer": 302, "Sam Stranger": 404}
+    number = address.rpartition("/")[2]
+    assert app.submit(app.browser(people.viewer), f"{address}/delete", {}).status_code in {403, 404}
+    for anew in ("", "true"):
+        again = f"/warehouse/reports?{query}&chart=pie&report={number}"
+        app.submit(owner, again, {**form, "name": f"Ours {anew}", "anew": anew})
+    with app.site.read(app.admin) as reader:
+        kept = {each.name: (str(each.id) == number, "chart=pie" in each.query) for each in reader.all(Report)}
+    assert kept == {"Ours": (True, True), "Ours true": (False, True)}
+
+
 def test_the_answer_is_taken_away_for_a_spreadsheet(business):
     query = "measure=sales.won_amount&measure=sales.won&at.core.country=rows"
     answer = business.browser().get(f"/warehouse/export?{query}&format=csv")
