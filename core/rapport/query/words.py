@@ -24,8 +24,9 @@ _WORD = re.compile(rf"[{_CJK}]|(?:(?![{_CJK}_])[\w{_SIGNS}])+")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _CJK_LETTER = re.compile(rf"[{_CJK}]")
 # Parts that people also write as one: O'Brien, Jean-Pierre, and Persian or Arabic words with or without a space.
-_JOINED = re.compile(r"[a-z0-9]+(?:['-][a-z0-9]+)+")
-_ARABIC = re.compile(r"[\u0620-\u06ff]+(?: +[\u0620-\u06ff]+)+")
+# Each begins where a word does: else a long word would be read to its end from every letter of it.
+_JOINED = re.compile(r"(?<![a-z0-9])[a-z0-9]++(?:['-][a-z0-9]++)+")
+_ARABIC = re.compile(r"(?<![\u0620-\u06ff])[\u0620-\u06ff]++(?: ++[\u0620-\u06ff]++)+")
 _LINKED = re.compile(r"['-]")
 _PHONE = re.compile(r"\d[\d ()./-]{5,24}\d")
 _DIGITS = re.compile(r"\D+")

@@ -112,7 +112,8 @@ def _moment(text: str) -> dt.datetime:
         return dt.datetime.fromisoformat(text)
     except ValueError:
         pass
-    found = re.fullmatch(r"(.+?)[\s،,]+(\d{1,2}):(\d{2})", text)
+    # Over a long text it would take minutes; `parse_date` refuses such a one.
+    found = re.fullmatch(r"(.+?)[\s،,]+(\d{1,2}):(\d{2})", text) if len(text) <= 100 else None
     day = parse_date(found[1] if found else text, g.lang, calendar_of(current_actor()))
     try:
         return dt.datetime.combine(day, dt.time(int(found[2]), int(found[3])) if found else dt.time())
