@@ -43,7 +43,7 @@ test: setup assets ## run the tests; TESTS=tests/query picks some
 
 torture: setup assets ## the harnesses of tests/security and tests/faults at length (hours); then docs/torture.md says what was tried
 	rm -f artefacts/torture.jsonl
-	RAPPORT_TORTURE=1 $(BIN)/pytest -n auto -o timeout=7200 tests/security tests/faults plugins/warehouse/tests/test_same.py
+	RAPPORT_TORTURE=1 $(BIN)/pytest -n auto -o timeout=7200 -o faulthandler_timeout=7800 tests/security tests/faults plugins/warehouse/tests/test_same.py
 	$(BIN)/python tools/torture_doc.py artefacts/torture.jsonl
 
 bench: setup assets ## measure: 100,000 and 1,000,000 customers, both databases (hours); BENCH="--customers 5000" picks
