@@ -65,6 +65,7 @@ FITTING: dict[str, dict[str, Any]] = {
     "workflow": {"source": WORKFLOW, "name": None, "title": None, "note": None},
     "webhook": {"url": "https://example.com/{}", "events": ["customer.created"], "filter": "", "active": False},
     "inbound_hook": {"makes": "customer", "mapping": 'name = "{}"'},
+    "dashboards.card": {"shape": "figure"},  # which an alert can watch
     "marketing.execution": {"expected_percent": 5, "difference_points": 2, "days_to_answer": 14},
     "marketing.standing": {"purpose": None},
     "marketing.list": {"purpose": None},
