@@ -35,7 +35,7 @@ MAX_PAGE = 2_000_000
 
 class Account(
     Owned, Entity, name="email.account", title="E-mail account", icon="mailbox", display="email",
-    roles={"manager": "read create update delete", "member": "read:team"},
+    roles={"manager": "read", "member": "read:team"},
 ):  # fmt: skip
     """An address that mail is sent from and fetched for. It is its owner's, a team's, or with `shared` everybody's.
 

@@ -180,11 +180,16 @@ def test_an_account_keeps_its_passwords_to_itself(app: TestApp, mail_server: Mai
                   app.client.get("/api/v1/email.account").get_data(as_text=True)]  # fmt: skip
     assert all(PASSWORD not in each for each in everywhere)
     assert kept.imap_secret not in everywhere[2] + everywhere[3] + logged
-    # It is nobody else's, and its servers are for managers to name.
+    # It is nobody else's, and its servers are for administrators to name: they may be in a network of one's own.
     stranger = app.browser(ann)
     assert stranger.get(f"/email.account/{account}").status_code == 404
     assert app.submit(stranger, own, {"imap_password": "x"}).status_code == 404
     assert app.api(mo).patch(f"/api/v1/email.account/{account}", json={"imap_host": "evil.example"}).status_code == 403
+    manager = app.api(app.actors().manager)
+    assert manager.patch(f"/api/v1/email.account/{account}", json={"imap_host": "10.0.0.1"}).status_code == 403
+    assert (
+        manager.post("/api/v1/email.account", json={"email": "m@x.example", "imap_host": "10.0.0.1"}).status_code == 403
+    )
 
 
 def test_a_template_is_filled_in_for_a_customer_and_faults_are_told_when_it_is_saved(app: TestApp) -> None:
