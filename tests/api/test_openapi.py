@@ -25,6 +25,27 @@ def test_the_document_is_valid_openapi_and_names_every_route(make_app):
         validator.validate(document)
 
 
+NO_KEY = {
+    "customer-duplicates": "changes nothing",
+    "customer-merge": "twice, it changes nothing more",
+    "customer-erase": "the second time, there is nobody",
+    "file-upload": "a file that no record holds is swept away",
+    "token-create": "answers with a secret, which is kept nowhere",
+    "webhook-rotate": "answers with a secret, which is kept nowhere",
+    "inbound_hook-rotate": "answers with a secret, which is kept nowhere",
+}
+
+
+def test_what_may_be_sent_twice_takes_a_key(app):
+    document = app.client.get("/api/openapi.json").get_json()
+    without = {
+        operations["post"]["operationId"]
+        for operations in document["paths"].values()
+        if "post" in operations and "Idempotency-Key" not in {each["name"] for each in operations["post"]["parameters"]}
+    }
+    assert without == set(NO_KEY)
+
+
 def test_answers_are_as_the_document_says(make_app):
     jsonschema = pytest.importorskip("jsonschema", reason="needs the package jsonschema")
     with make_app(plugins=["loyalty"]) as app:

@@ -358,6 +358,15 @@ def test_a_test_shows_at_once_what_comes_of_it(app: TestApp, shop: Receiver):
     assert secret_of(app, hook) in page
 
 
+def test_what_is_asked_for_twice_with_a_key_is_sent_once(app: TestApp, shop: Receiver):
+    hook = made(app, shop).id
+    url, key = f"/api/v1/webhook/{hook}/test", {"Idempotency-Key": "try it"}
+    first, again = (app.client.post(url, json={}, headers=key) for _ in range(2))
+    assert again.get_json() == first.get_json()
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert len(app.client.get(f"/api/v1/webhook/{hook}/messages").get_json()["items"]) == 1
+
+
 def test_messages_come_page_by_page(app: TestApp, shop: Receiver):
     hook = made(app, shop)
     for number in range(5):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,13 @@ def claim(unit: Unit, key: Key | None) -> Response | None:
         raise Refused("key-reused", "This Idempotency-Key was sent before, with another request. Use a new one.")
     headers = {**found.headers, "Idempotency-Replayed": "true"}
     return Response(found.body, found.status, headers)
+
+
+def once(unit: Unit, act: Callable[[], Response]) -> Response:
+    """What `act` does within the unit, and answers; with an Idempotency-Key that was sent before, the answer then."""
+    key = key_of_request()
+    before = claim(unit, key)
+    return before if before is not None else keep(unit, key, act())
 
 
 def keep(unit: Unit, key: Key | None, response: Response) -> Response:

@@ -68,6 +68,9 @@ IF_NONE_MATCH = {
     "name": "If-None-Match", "in": "header", "schema": TEXT,
     "description": "An ETag you have: 304 when the record is still the same.",
 }  # fmt: skip
+KEYED = {"create", "bulk", "archive", "restore", "start", "signal", "test", "replay", "again"}
+"""What takes an Idempotency-Key. The others need none: done twice, they change nothing more, or answer with a secret,
+which is kept nowhere."""
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key", "in": "header", "schema": {**TEXT, "maxLength": 200},
     "description": "Any text of yours: the same key again gives the first answer again, and no second effect.",
@@ -204,7 +207,7 @@ def _operation(site: Site, route: Route) -> dict[str, Any]:
         parameters.append(IF_MATCH)
     if verb == "get":
         parameters.append(IF_NONE_MATCH)
-    if (verb in {"create", "bulk"} and route.entity != "token") or verb in {"archive", "restore"}:
+    if verb in KEYED and route.name != "token-create":
         parameters.append(IDEMPOTENCY_KEY)
     operation: dict[str, Any] = {
         "operationId": route.name,

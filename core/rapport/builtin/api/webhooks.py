@@ -10,6 +10,7 @@ from flask import Response
 from sqlalchemy import Row
 
 from rapport.builtin.api.body import arguments, object_body, whole_number
+from rapport.builtin.api.keys import once
 from rapport.builtin.api.resource import answer, record_id
 from rapport.builtin.webhooks import asking, inbound
 from rapport.builtin.webhooks.inbound import InboundHook
@@ -18,6 +19,7 @@ from rapport.builtin.webhooks.sending import named
 from rapport.entities.fields import KINDS, Field
 from rapport.errors import Forbidden, Invalid, NotFound, Problem
 from rapport.http import current_actor, current_site
+from rapport.records import Unit
 from rapport.records.reader import MAX_LIMIT
 
 if TYPE_CHECKING:
@@ -76,8 +78,8 @@ def test(id: str) -> Response:
     arguments(())
     object_body(())
     with current_site().write(current_actor()) as unit:
-        made = asking.send_test(unit, unit.get(Webhook, record_id(id, Webhook)))
-    return answer({"id": named(made)})
+        hook = unit.get(Webhook, record_id(id, Webhook))
+        return once(unit, lambda: answer({"id": named(asking.send_test(unit, hook))}))
 
 
 def replay(id: str) -> Response:
@@ -86,19 +88,22 @@ def replay(id: str) -> Response:
     given = object_body(("message", "failed", "since", "until"))
     with current_site().write(current_actor()) as unit:
         hook = unit.get(Webhook, record_id(id, Webhook))
-        if "message" in given:
-            asking.send_again(unit, hook, _delivery_id(given["message"]))
-            return answer({"count": 1})
-        if given.get("failed") is True:
-            return answer({"count": asking.send_failed_again(unit, hook)})
-        moments = {}
-        for name in ("since", "until"):
-            try:
-                moments[name] = Field(name, name, "instant").load(given.get(name))
-            except ValueError as error:
-                raise Invalid(Problem(name, str(error))) from None
-        job = asking.replay(unit, hook, moments["since"], moments["until"])
-    return answer({"job": str(job)})
+        return once(unit, lambda: answer(_sent_again(unit, hook, given)))
+
+
+def _sent_again(unit: Unit, hook: Webhook, given: dict[str, Any]) -> dict[str, Any]:
+    if "message" in given:
+        asking.send_again(unit, hook, _delivery_id(given["message"]))
+        return {"count": 1}
+    if given.get("failed") is True:
+        return {"count": asking.send_failed_again(unit, hook)}
+    moments = {}
+    for name in ("since", "until"):
+        try:
+            moments[name] = Field(name, name, "instant").load(given.get(name))
+        except ValueError as error:
+            raise Invalid(Problem(name, str(error))) from None
+    return {"job": str(asking.replay(unit, hook, moments["since"], moments["until"]))}
 
 
 def hook_secret(id: str) -> Response:
@@ -146,8 +151,12 @@ def hook_again(id: str) -> Response:
     given = object_body(("message",))
     with current_site().write(current_actor()) as unit:
         hook = unit.get(InboundHook, record_id(id, InboundHook))
-        inbound.handle_again(unit, hook, _event_id(given.get("message")))
-    return answer({"count": 1})
+
+        def handle() -> Response:
+            inbound.handle_again(unit, hook, _event_id(given.get("message")))
+            return answer({"count": 1})
+
+        return once(unit, handle)
 
 
 def _event_id(text: Any) -> UUID:

@@ -9,6 +9,7 @@ from flask import Response
 from sqlalchemy import select
 
 from rapport.builtin.api.body import arguments, object_body
+from rapport.builtin.api.keys import once
 from rapport.builtin.api.resource import answer, record_id
 from rapport.entities import Entity
 from rapport.errors import Conflict, Forbidden, Invalid, Problem
@@ -35,11 +36,15 @@ def start(id: str) -> Response:
         chart, record = _asked(reader, id, given)
     if not chart.definition.has_start("api"):
         raise Forbidden(START, "No program may start this workflow. Add api: true to its start.")
-    with site.write(actor) as unit:
+
+    def begin() -> Response:
         begun = start_workflow(unit, id, unit.get(type(record), record.id), _facts(given))
         if begun is None:
             raise Conflict("The record is gone.")
         return answer(_told(begun), 201)
+
+    with site.write(actor) as unit:
+        return once(unit, begin)
 
 
 def send(id: str) -> Response:
@@ -56,13 +61,17 @@ def send(id: str) -> Response:
                 Problem("event", f"must be one that the workflow waits for: {', '.join(own) or 'it has none'}.")
             )
         found = running(reader.session, chart.workflow_id, record.id)
-    if found is None:
-        raise Conflict("Nothing of this workflow runs with the record.")
-    with site.write(actor) as unit:
+
+    def tell() -> Response:
+        if found is None:
+            raise Conflict("Nothing of this workflow runs with the record.")
         statement = select(WorkflowInstance).where(WorkflowInstance.id == found)
         instance = unit.session.scalars(statement, execution_options=SCOPED).one()
         moved = signal(unit, instance, event, _facts(given))
         return answer({**_told(instance), "moved": moved})
+
+    with site.write(actor) as unit:
+        return once(unit, tell)
 
 
 def _asked(reader: Reader, name: str, given: dict[str, Any]) -> tuple[Chart, Entity]:
