@@ -48,7 +48,7 @@ def run_server(
     gc.disable()
     from granian.constants import Interfaces
     from granian.log import LogLevels
-    from granian.server import Server
+    from granian.server.mp import MPServer
 
     import rapport.app  # noqa: F401 - for the serving processes: they are forked from this one and share its code
     from rapport.metrics import counted_together
@@ -63,7 +63,17 @@ def run_server(
     os.environ["RAPPORT_WORKER"] = "1" if jobs else "0"
     shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
     say(f"Rapport serves {config.home} at http://{shown}:{port}  (Ctrl+C stops it)")
-    server = Server(
+
+    class Stoppable(MPServer):
+        """The server as it is, but that no signal makes it wait for itself."""
+
+        def signal_handler_interrupt(self, *_: object, **__: object) -> None:
+            # Its loop, or this handler for an earlier signal, may just hold the event's lock: so another thread sets it.
+            if not self.interrupt_signal:
+                self.interrupt_signal = True
+                threading.Thread(target=self.main_loop_interrupt.set, daemon=True).start()
+
+    server = Stoppable(
         "rapport.wsgi:application",
         address=host,
         port=port,

@@ -70,6 +70,15 @@ def test_a_site_is_made_served_and_stopped(sqlite_home: Path, workers: int) -> N
         pytest.fail("a process of the server is still there")
 
 
+def test_it_stops_however_often_it_is_told_to(sqlite_home: Path) -> None:
+    port = free_port()
+    with started("--home", sqlite_home, "serve", "--port", port) as server:
+        answer(f"http://127.0.0.1:{port}/health", server)
+        for _ in range(300):  # as of make, a shell and a service manager at once: its handlers interrupt each other
+            server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=15)
+
+
 def test_a_port_that_is_taken_is_said_in_one_line(type_: Type, sqlite_home: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
