@@ -68,7 +68,7 @@ def run_server(
         """The server as it is, but that no signal makes it wait for itself."""
 
         def signal_handler_interrupt(self, *_: object, **__: object) -> None:
-            # Its loop, or this handler for an earlier signal, may just hold the event's lock: so another thread sets it.
+            # Its loop, or this handler for an earlier signal, may hold the event's lock: so another thread sets it.
             if not self.interrupt_signal:
                 self.interrupt_signal = True
                 threading.Thread(target=self.main_loop_interrupt.set, daemon=True).start()
