@@ -64,16 +64,21 @@ def test_it_is_filtered_and_searched_on_the_page_and_over_the_api(desk: Desk):
 
 
 def test_each_of_its_lists_is_read_along_an_index(desk: Desk):
-    ada, acme, bob = (desk.person(name, agreed=False, email=f"{name}@example.com") for name in ("Ada", "Acme", "Bob"))
-    rows = [
-        {"id": uuid7(), "customer_id": ada.id, "organisation_id": acme.id, "kind": "note", "direction": "",
-         "subject": f"{number}", "custom": {}, "at": NOON - dt.timedelta(minutes=number)}
-        for number in range(400)
-    ]  # fmt: skip
+    ada, acme, bob, many = (
+        desk.person(name, agreed=False, email=f"{name}@example.com") for name in ("Ada", "Acme", "Bob", "Many")
+    )
+
+    def of(customer: Customer, organisation: Customer | None, number: int) -> dict[str, Any]:
+        return {"id": uuid7(), "customer_id": customer.id, "organisation_id": organisation and organisation.id,
+                "kind": "note", "direction": "", "subject": f"{number}", "custom": {},
+                "at": NOON - dt.timedelta(minutes=number)}  # fmt: skip
+
+    rows = [of(ada, acme, number) for number in range(400)]
+    others = [of(many, None, number) for number in range(8000)]  # among which to look by time alone would be long
     took_part = [{"id": uuid7(), "interaction_id": row["id"], "customer_id": bob.id, "at": row["at"], "custom": {}}
                  for row in rows]  # fmt: skip
     with desk.site.db.write() as connection:
-        connection.execute(insert(table_of(Interaction)), rows)
+        connection.execute(insert(table_of(Interaction)), rows + others)
         connection.execute(insert(table_of(Participant)), took_part)
         connection.execute(text("ANALYZE"))  # as databases do by themselves once there is much
     place = f"{rows[200]['at'].isoformat()}~interaction:{rows[200]['id']}~1"
