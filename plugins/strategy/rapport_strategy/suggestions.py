@@ -114,8 +114,9 @@ class Suggestion(
 
 
 class Vote(
-    Entity, name="strategy.vote", title="Vote", icon="thumb-up", roles=VOTES, listed=False, display="created_at"
-):
+    Entity, name="strategy.vote", title="Vote for an improvement", plural="Votes for improvements", icon="thumb-up",
+    roles=VOTES, listed=False, display="created_at",
+):  # fmt: skip
     """Somebody finds an improvement good."""
 
     __table_args__ = (UniqueConstraint("suggestion_id", "voter_id"),)
