@@ -26,8 +26,8 @@ def outcome(desk: Desk, message: Message) -> tuple[str, int]:
 @pytest.mark.timeout(300)  # some thirty processes, each killed at another write
 @pytest.mark.parametrize("what", ["worker", "careless"])
 def test_no_message_is_lost_or_sent_twice_wherever_the_process_is_killed(desk: Desk, what: str):
-    desk.clock.now = dt.datetime.now(dt.UTC)  # other processes have no clock of the test's
     ada = desk.person("Ada")
+    desk.clock.now = dt.datetime.now(dt.UTC)  # other processes have no clock of the test's: what is ahead is not due
     desk.write(ada, purpose="service")
     config, messages = desk.site.config, []
     with mortals(config.home / "paper", keep=config) as killable:
