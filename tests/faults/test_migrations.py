@@ -158,7 +158,8 @@ def _age(config: Config) -> list[str]:
     """Take a column out of each table that can do without."""
     engine = create_engine(config.database_url, poolclass=NullPool)
     aged = []
-    for table in metadata.sorted_tables:
+    here = set(inspect(engine).get_table_names())  # other tests of this process may have made plugins of their own
+    for table in (each for each in metadata.sorted_tables if each.name in here):
         bound = {column.name for index in table.indexes for column in index.columns}
         bound |= {column.name for constraint in table.constraints for column in constraint.columns}
         free = [each.name for each in table.columns if each.nullable and each.name not in {*bound, "custom"}]

@@ -190,12 +190,16 @@ def test_while_another_program_holds_the_lock_writes_wait_or_are_told_and_readin
                 assert isinstance(each, tuple), each
             assert {status for status, what, _name in told if what == "read"} == {200}
             writes = Counter(status for status, what, _name in told if what == "write")
-            assert set(writes) == ({201} if seconds < patience else {503}), writes
+            if seconds < patience:
+                assert set(writes) == {201}, writes
+            else:  # whoever's turn comes only when the lock is free again is not sent away
+                assert writes[503], writes
+                assert set(writes) <= {201, 503}, writes
             assert many[0].ask("POST", "/api/v1/customer", {"name": "After"}).status == 201
         with app.site.read(system("test")) as reader:
             names = {customer.name for customer in reader.all(Customer)}
         assert names == {"After", *(name for status, _what, name in told if status == 201)}
-        assert max(slow) < seconds
+        assert max(slow) < seconds or seconds < patience
     if not patience:
         tally("D15", "a lock held by another program", control=writes[503])
         return
