@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -163,7 +163,7 @@ class Reader(Lent):
         key = (entity.meta.name, None if fields is None else tuple(f.name for f in fields))
         statement = self.site.row_statements.get(key)
         if statement is None:
-            columns = table_of(entity).c
+            columns = SimpleNamespace(**dict(table_of(entity).c.items()))  # whose `values` is a column, and no method
             chosen = _columns(columns, self.site.meta(entity).visible if fields is None else fields)
             statement = select(*chosen).where(columns.id == bindparam("record_id", type_=columns.id.type))
             if len(self.site.row_statements) > 1000:  # programs may ask for any choice of fields
