@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, insert
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import NullPool
 
 from rapport.config import Config
 from rapport.errors import PluginError, RapportError
@@ -131,8 +130,6 @@ class Database:
         options: dict[str, Any] = {"connect_args": {"application_name": "rapport"}, "pool_pre_ping": True}
         if not writes:
             options["connect_args"]["options"] = "-c default_transaction_read_only=on"
-        if config.testing:
-            return create_engine(self.url, poolclass=NullPool, **(options | {"pool_pre_ping": False}))
         return create_engine(self.url, pool_size=8, max_overflow=16, **options)
 
     @contextmanager
