@@ -8,6 +8,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -111,6 +112,8 @@ class Database:
         self._turns = Turns(f"{self.url.removeprefix('sqlite:///')}-turn")
         self.reading = self._engine(config, writes=False)
         self.writing = self._engine(config, writes=True)
+        # Whoever forgets to close a site leaves no connection behind.
+        weakref.finalize(self, _dispose, self.reading, self.writing).atexit = False
 
     def _engine(self, config: Config, *, writes: bool) -> Engine:
         engine = self._bare_engine(config, writes=writes)
@@ -168,8 +171,7 @@ class Database:
 
     def close(self) -> None:
         """Give back every connection."""
-        self.reading.dispose()
-        self.writing.dispose()
+        _dispose(self.reading, self.writing)
         self._turns.close()
 
 
@@ -216,6 +218,11 @@ def _end_what_is_left(raw: Any, _record: Any) -> None:
     in_transaction = raw.in_transaction if isinstance(raw, sqlite3.Connection) else raw.info.transaction_status != 0
     if in_transaction:
         raw.rollback()
+
+
+def _dispose(*engines: Engine) -> None:
+    for engine in engines:
+        engine.dispose()
 
 
 def _note(_raw: Any, _record: Any, proxy: Any) -> None:
