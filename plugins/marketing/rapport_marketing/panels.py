@@ -42,7 +42,7 @@ def panels() -> list[Panel]:
               "list-check", 10),
         Panel("marketing.execution.main", "What became of it", "marketing/execution.html", execution_facts,
               "marketing.execution.read", "send-2", 10),
-        Panel("marketing.execution.main", "Test of variants", "marketing/test.html", test_facts,
+        Panel("marketing.execution.main", "How the variants fare", "marketing/test.html", test_facts,
               "marketing.variant.read", "flask", 20),
         Panel("marketing.execution.side", "As they get it", "marketing/preview.html", preview_facts,
               "marketing.execution.read", "eye", 10),
