@@ -301,7 +301,7 @@ def test_no_text_reaches_beyond_the_words_it_was_given() -> None:
         for source in attacks:
             began = time.process_time()
             told = told_by(wording, source)
-            if time.process_time() - began > 2:
+            if time.process_time() - began > 10:  # what was slow took minutes
                 slow.append((name, source[:60]))
             filled += told is not None
             if leaks(source, told) or len(told or "") > wording.max_output:
