@@ -135,15 +135,13 @@ def _arguments(site: Site, unit: Unit, hook: str, record: Any, change: Any) -> d
     if hook == "transition_applied":
         stage, entity = entity_class("stage"), site.entities.get(record.entity)
         moved = unit.session.get(entity, record.record_id) if entity is not None else None
-        return (
-            None
-            if moved is None
-            else {
-                "record": moved,
-                "source": unit.session.get(stage, record.source_id),
-                "target": unit.session.get(stage, record.target_id),
-            }
-        )
+        if moved is None:
+            return None
+        return {
+            "record": moved,
+            "source": unit.session.get(stage, record.source_id),
+            "target": unit.session.get(stage, record.target_id),
+        }
     arguments = {change.entity: record}
     if hook == "message_status_changed":
         return {**arguments, "status": change.changes.get("state", ("", record.state))[1]}
