@@ -6,11 +6,6 @@ import json
 import threading
 from typing import Any
 
-import pytest
-
-from rapport import uuid7
-from rapport.plugins import discover
-
 
 def test_a_customer_is_made_read_changed_archived_and_deleted(app):
     client = app.client
@@ -335,12 +330,3 @@ def test_a_bulk_request_sent_again_repeats_nothing(app):
     assert [line["status"] for line in once] == [201, 422]
     assert again == [{**once[0], "replayed": True}, once[1]]
     assert client.get("/api/v1/customer?count=true").get_json()["count"] == 1
-
-
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_of_every_kind_of_record_one_that_is_not_there_is_not_found(make_app):
-    with make_app(plugins=sorted(discover())) as app:
-        client, nowhere = app.client, uuid7()
-        names = [entity.meta.name for entity in app.site.entities]
-        assert len(names) > 90
-        assert {client.get(f"/api/v1/{name}/{nowhere}").status_code for name in names} == {404}

@@ -74,7 +74,7 @@ def sign_in(chromium: Any, business: str) -> Iterator[Callable[..., Any]]:
         )  # fmt: skip
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)  # a machine that stood still for half a minute has been seen
         page.on("console", lambda message: _note(complaints, message))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda sent: _stay_here(complaints, business, sent.url))

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
+from rapport import uuid7
 from rapport.access import Actor
 from rapport.entities import table_of
 from rapport.errors import Forbidden, RapportError
@@ -106,6 +107,13 @@ def test_every_kind_of_record_is_there_twice_and_full_of_canaries(world: World) 
         if any(f.kind in {"text", "longtext"} and not f.secret and not f.choices for f in entity.meta.writable)
     }
     assert bare & texts <= {"user_role", "role", "token"}
+
+
+def test_of_every_kind_of_record_one_that_is_not_there_is_not_found(world: World) -> None:
+    names, nowhere = [entity.meta.name for entity in world.site.entities], uuid7()
+    assert len(names) > 90
+    client = world.app.client  # the administrator's
+    assert {client.get(f"/api/v1/{name}/{nowhere}").status_code for name in names} == {404}
 
 
 def test_what_lists_give_is_what_owners_teams_and_grants_allow(world: World) -> None:
