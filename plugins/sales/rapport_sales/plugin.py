@@ -35,6 +35,7 @@ from rapport import (
 )
 from rapport_sales import (
     actions,
+    api,
     approvals,
     assignment,
     commands,
@@ -198,7 +199,7 @@ def register_import_steps() -> list[ImportStep]:
 
 @hookimpl
 def register_pages() -> list[Blueprint]:
-    return [pages.make_blueprint()]
+    return [api.make_blueprint(), pages.make_blueprint()]
 
 
 @hookimpl

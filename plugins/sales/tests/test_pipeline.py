@@ -151,6 +151,23 @@ def test_totals_count_only_what_one_may_see(sales: Any):
         assert pipeline_totals(reader).open.amounts == {"EUR": Decimal(100)}
 
 
+def test_programs_ask_for_the_totals_of_this_moment(sales: Any):
+    noa, client = sales.app.user("Noa"), sales.app.client
+    sales.deal(owner_id=noa.id, stage="Proposal", amount="200.50")
+    sales.deal(stage="New", amount="10", currency="ILS", probability=90)
+    sales.deal(stage="Won", amount="400")
+    told = client.get("/api/v1/sales.pipeline_totals").get_json()
+    assert [(each["title"], each["count"], each["amounts"]) for each in told["stages"]] == [
+        ("New", 1, {"ILS": "10.00"}), ("Proposal", 1, {"EUR": "200.50"}), ("Won", 1, {"EUR": "400.00"})
+    ]  # fmt: skip
+    assert told["open"]["count"] == 2
+    assert told["open"]["weighted"] == {"EUR": "100.25", "ILS": "9.00"}
+    assert {each["id"]: each["count"] for each in told["owners"]}[str(noa.id)] == 1
+    assert client.get("/api/v1/sales.pipeline_totals?filter=amount>300").get_json()["open"]["count"] == 0
+    assert client.get("/api/v1/sales.pipeline_totals?filter=nothing>1").status_code == 400
+    assert client.get("/api/v1/sales.pipeline_totals?since=2026-01-01").status_code == 400
+
+
 def test_what_stands_still_for_too_long_is_ageing(sales: Any, monkeypatch):
     made = sales.deal()
     with sales.app.site.read(sales.app.admin) as reader:
