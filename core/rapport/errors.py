@@ -51,6 +51,10 @@ class Forbidden(RapportError):
         super().__init__(message or f"You need the permission '{permission}'. Ask an administrator for a role with it.")
 
 
+class Revoked(RapportError):
+    """Long work is not gone on with: whoever asked for it may by now not sign in any more."""
+
+
 class Stale(RapportError):
     """Somebody else changed the record since it was read. `current` holds the values as they stand now."""
 

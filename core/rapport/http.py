@@ -12,7 +12,7 @@ from flask import Blueprint, Flask, Response, current_app, g, request, send_file
 from rapport.access import Actor
 from rapport.access.service import note_failure, too_many_tries
 from rapport.builtin import BUILTIN
-from rapport.errors import NotFound, PluginError
+from rapport.errors import Forbidden, NotFound, PluginError
 from rapport.files import StoredFile, path_of
 from rapport.i18n.catalogs import _
 
@@ -124,6 +124,25 @@ def authorise() -> Response | None:
     if policy:
         found.require(policy)
     return None
+
+
+def renewed_actor() -> Actor:
+    """Who is asking, with the rights of this moment: for what takes long, between its steps.
+
+    Forbidden when their session or token has ended since the request came.
+    """
+    ways: dict[str, SignIn] = current_app.extensions.get("rapport.sign_in", {})
+    prefix = way_in(request.path)
+    found = ways[prefix]() if prefix is not None else None
+    if not isinstance(found, Actor):
+        raise Forbidden("", _("Your access has ended or changed meanwhile. Sign in, and begin anew."))
+    return found
+
+
+def same_rights(actor: Actor) -> None:
+    """Forbidden when whoever asks has not the rights any more with which they began."""
+    if not renewed_actor().has_rights_of(actor):
+        raise Forbidden("", _("Your access has ended or changed meanwhile. Sign in, and begin anew."))
 
 
 def policy_of(view: Callable[..., Any]) -> str | None:

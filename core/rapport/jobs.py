@@ -105,11 +105,20 @@ class JobContext:
     """What a running job gets: the site, whose behalf it works on, and a way to say how far it is."""
 
     site: Site
-    actor: Actor
+    asked_by: Actor
+    """Whoever asked for the job, with the rights they had when it began."""
     job_id: UUID
     fence: int
     attempt: int = 1
     watch: Call | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """Whoever asked for the job, with the rights of this moment; ask anew for each transaction.
+
+        Revoked when they may not sign in any more.
+        """
+        return self.site.renewed(self.asked_by)
 
     def progress(self, done: int, total: int = 0, message: str = "") -> None:
         """Say how far the work is; this also keeps the lease. Lost when the job is no longer ours."""

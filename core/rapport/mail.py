@@ -6,6 +6,7 @@ import logging
 import smtplib
 import ssl
 from collections.abc import Sequence
+from dataclasses import replace
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from typing import TYPE_CHECKING, Any
@@ -38,10 +39,18 @@ def send_mail(site: Site, *, to: str, subject: str, text: str) -> None:
 
 
 def enqueue_mail(
-    site: Site, connection: Connection, *, to: str, subject: str, text: str, files: Sequence[StoredFile] = ()
+    site: Site,
+    connection: Connection,
+    *,
+    to: str,
+    subject: str,
+    text: str,
+    files: Sequence[StoredFile] = (),
+    user_id: UUID | None = None,
 ) -> None:
     """The same in the caller's transaction: the mail goes out only if that commits.
 
+    With a `user_id` it is for that user: while it waits they may become inactive, and then it is not sent.
     `files` go along. Each was stored for this mail alone, and is forgotten once the mail is out.
     """
     if sum(file.size for file in files) > MOST_ATTACHED_MB * 1024 * 1024:
@@ -55,7 +64,7 @@ def enqueue_mail(
     }  # fmt: skip
     if files:
         arguments["files"] = [str(file.id) for file in files]
-    enqueue_job(connection, "core.mail", arguments, actor=system("mail"))
+    enqueue_job(connection, "core.mail", arguments, actor=replace(system("mail"), id=user_id))
 
 
 def deliver_mail(

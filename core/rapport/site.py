@@ -46,12 +46,12 @@ from rapport.db.engine import Database
 from rapport.db.tables import plugin_data_table, plugin_table, site_table
 from rapport.entities import Entity, EntityMeta, Extension, Field, table_of
 from rapport.entities.base import Place, extension_fields
-from rapport.errors import PluginError, Problem, RapportError
+from rapport.errors import PluginError, Problem, RapportError, Revoked
 from rapport.files import hold_files
 from rapport.fit import CUSTOM, Fit
 from rapport.followers import take_places
 from rapport.hooks import Hooks
-from rapport.i18n.catalogs import Texts, use_language
+from rapport.i18n.catalogs import Texts, _, use_language
 from rapport.interactions.messages import keep_content
 from rapport.interactions.sending import pass_the_gate
 from rapport.mail import send_mail
@@ -370,6 +370,18 @@ class Site:
         """Who a user is right now, at most a second old; None when they may not sign in."""
         return self.remembered(("user", user_id), lambda c: load_actor(c, user_id, self.grants))
 
+    def renewed(self, actor: Actor) -> Actor:
+        """The same actor with the rights of this moment: for long work, between its steps.
+
+        Revoked when they may not sign in any more. Rapport itself stays as it is.
+        """
+        if actor.id is None:
+            return actor
+        found = self.actor(actor.id)
+        if found is None:
+            raise Revoked(_("%(name)s is no longer active, so this was not gone on with.", name=actor.name))
+        return replace(found, via=actor.via, scopes=actor.scopes)
+
     def remembered(self, key: Any, find: Callable[[Connection], Actor | None]) -> Actor | None:
         """An actor found by whichever key (a user's id, a token), kept for ACTOR_SECONDS."""
         now = time.monotonic()
@@ -453,7 +465,7 @@ class Site:
             send_mail(self, to=address, subject=f"Rapport has switched off {plugin}", text=text)
 
     def _keep_out(self, plugin: str, reason: str) -> None:
-        for _ in range(ALARM_ATTEMPTS):
+        for _attempt in range(ALARM_ATTEMPTS):
             try:
                 with self.db.write() as connection:
                     connection.execute(

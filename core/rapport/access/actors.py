@@ -78,9 +78,16 @@ class Actor:
             text = _("You need the permission '%(permission)s'. Ask an administrator for a role with it.")
         raise Forbidden(permission, text % {"permission": permission})
 
+    def has_rights_of(self, other: Actor) -> bool:
+        """Whether both may do the same, whatever else they are."""
+        return all(getattr(self, each) == getattr(other, each) for each in _RIGHTS)
+
     def through(self, via: str) -> Actor:
         """The same actor, working by another way."""
         return replace(self, via=via)
+
+
+_RIGHTS = ("id", "grants", "team_ids", "is_admin", "scopes", "customer_id")
 
 
 def _covered(permission: str, scopes: Iterable[str]) -> bool:

@@ -92,7 +92,9 @@ def notify(unit: Unit, record: Any, arguments: Mapping[str, Any]) -> str:
     for user_id in people:
         _name, email, _language = address_of(unit.session, user_id)
         text = f"{arguments.get('text') or arguments['subject']}\n\n{url}"
-        enqueue_mail(site, unit.session.connection(), to=email, subject=arguments["subject"], text=text)
+        enqueue_mail(
+            site, unit.session.connection(), to=email, subject=arguments["subject"], text=text, user_id=user_id
+        )
     return _("wrote to %(who)s", who=", ".join(address_of(unit.session, each)[0] for each in people) or "–")
 
 

@@ -657,4 +657,4 @@ def mail_question(unit: Unit, approval: Approval, record: Any) -> None:
             approve=links["approved"], reject=links["rejected"],
         )  # fmt: skip
         subject = texts.gettext("Please decide: %(title)s", title=approval.title)
-    enqueue_mail(site, unit.session.connection(), to=email, subject=subject, text=text)
+    enqueue_mail(site, unit.session.connection(), to=email, subject=subject, text=text, user_id=approval.owner_id)

@@ -65,6 +65,8 @@ def fill(context: JobContext, list_id: str) -> str:
     added = 0
     while True:
         with context.site.write(context.actor) as unit:
+            if not unit.actor.may("callcenter.call_list.create"):  # it may have been taken away since the last batch
+                unit.actor.require("callcenter.call_list.update")
             call_list = unit.get(CallList, UUID(list_id))
             if call_list.state != "filling":
                 return ""

@@ -164,9 +164,8 @@ def _tell(unit: Unit, actor: Actor, alert: Alert, shown: str) -> None:
         text = gettext("You are told once. You hear of it again after it was well in between.")
     if alert.way == "mail":
         user = unit.get(User, _id(actor))
-        enqueue_mail(
-            site, unit.session.connection(), to=user.email, subject=title, text=f"{title}\n{where}\n\n{text}\n"
-        )
+        enqueue_mail(site, unit.session.connection(), to=user.email, subject=title,
+                     text=f"{title}\n{where}\n\n{text}\n", user_id=user.id)  # fmt: skip
         return
     unit.create(
         Task,

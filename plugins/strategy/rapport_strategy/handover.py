@@ -313,6 +313,7 @@ def _move_all(context: JobContext, share_: Share, turns: Turns, it_id: UUID) -> 
     last: UUID | None = None
     while True:
         entity: Any = share_.entity
+        context.actor.require(NEEDED)  # it may have been taken away since the last batch
         with context.site.read(context.actor) as reader:
             where = responsible(reader, share_, turns.it.leaver_id)
             if last is not None:

@@ -176,7 +176,8 @@ def _send(context: JobContext, recipient_id: UUID, letter: Letter) -> None:
         recipient.sent_at, recipient.problem = utcnow(), ""
         unit.flush()
         connection = unit.session.connection()
-        enqueue_mail(site, connection, to=context.actor.email, subject=letter.subject, text=letter.text, files=[stored])
+        enqueue_mail(site, connection, to=context.actor.email, subject=letter.subject, text=letter.text,
+                     files=[stored], user_id=context.actor.id)  # fmt: skip
         context.finish_in(connection)
 
 
@@ -217,7 +218,8 @@ def _stop(unit: Unit, delivery: Delivery, owner: Actor | None, problem: str) -> 
 def _mail(unit: Unit, owner: Actor, subject: str, problem: str) -> None:
     site = unit.site
     text = f"{problem}\n\n{_base(site)}{PAGE}\n"
-    enqueue_mail(site, unit.session.connection(), to=owner.email, subject=" ".join(subject.split()), text=text)
+    enqueue_mail(site, unit.session.connection(), to=owner.email, subject=" ".join(subject.split()), text=text,
+                 user_id=owner.id)  # fmt: skip
 
 
 def _report(site: Site, owner: Actor, delivery: Delivery) -> Report | None:

@@ -15,7 +15,7 @@ from rapport.builtin.api.problems import FAULTS, Refused, describe, problem
 from rapport.builtin.api.resource import Resource, agreed, encode, record_id
 from rapport.entities import uuid7
 from rapport.errors import Invalid, Problem
-from rapport.http import current_actor
+from rapport.http import current_actor, renewed_actor
 from rapport.records import Unit
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _all_or_none(resource: Resource, lines: Sequence[Line], key: Key | None, bat
 
 def _by_itself(resource: Resource, line: Line, key: Key | None, batch: UUID) -> None:
     try:
-        with resource.site.write(current_actor(), batch=batch) as unit:
+        with resource.site.write(renewed_actor(), batch=batch) as unit:
             if (before := claim(unit, key)) is not None:
                 line.outcome = {**before.get_json(), "replayed": True}
                 return

@@ -14,6 +14,7 @@ from rapport.access import Actor
 from rapport.builtin.exchange.exports import FORMATS, export, export_rows
 from rapport.customers.personal_data import export_person
 from rapport.entities import Entity, Field
+from rapport.http import same_rights
 from rapport.records import Reader
 from rapport.site import Site
 
@@ -21,8 +22,18 @@ IN_MEMORY = 4 * 1024 * 1024
 
 
 def download(reader: Reader, entity: type[Entity], format: str, **asked: Any) -> Response:
-    """A list as a file, whole before its first byte is sent: a fault on the way is an error page, not half a list."""
-    return _sent(lambda target: export(reader, entity, target, format, **asked), reader, entity.meta.name, format)
+    """A list as a file, whole before its first byte is sent: a fault on the way is an error page, not half a list.
+
+    After each page of it rights are read anew: who has lost some meanwhile gets nothing.
+    """
+
+    def look_again(_rows: int, _total: int) -> None:
+        same_rights(reader.actor)
+
+    def write(target: BinaryIO) -> None:
+        export(reader, entity, target, format, progress=look_again, **asked)
+
+    return _sent(write, reader, entity.meta.name, format)
 
 
 def download_rows(

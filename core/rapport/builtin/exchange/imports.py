@@ -290,6 +290,7 @@ def check(
         importer = Importer(site, actor.through("import"), run, open_run(site, run), rehearse=True)
         try:
             for chunk in importer.chunks(0):
+                _look_again(importer)
                 unit = site.write(importer.actor, batch=run.batch_id)
                 try:
                     outcome = importer.take(unit, chunk)
@@ -324,6 +325,7 @@ def run(
     with _working(site, actor), _failing(site, run, "failed"):
         importer = Importer(site, actor.through("import"), run, open_run(site, run))
         for chunk in importer.chunks(run.done):
+            _look_again(importer)
             unit = site.write(importer.actor, batch=run.batch_id)
             try:
                 outcome = importer.take(unit, chunk)
@@ -374,6 +376,8 @@ def undo(
         highest, total = undoing.size()
         below, done = (highest, 0) if run.undone_to is None else (run.undone_to, 0)
         while True:
+            actor = site.renewed(actor)
+            _entity(site, actor, run.entity)
             with site.write(actor.through("import"), batch=run.batch_id) as unit:
                 below, count = undoing.take_back(unit, below)
                 connection = unit.session.connection()
@@ -390,6 +394,12 @@ def undo(
             kept = runs.count_kept(connection, run.id)
             message = _("%(count)s records or fields were changed since and stay.", count=kept) if kept else ""
             return runs.change_run(connection, run, state="undone", finished_at=utcnow(), message=message)
+
+
+def _look_again(importer: Importer) -> None:
+    """The rights of whoever imports, as they stand before the next chunk: without them nothing more is taken."""
+    importer.actor = importer.site.renewed(importer.actor)
+    _entity(importer.site, importer.actor, importer.run.entity)
 
 
 def check_job(context: JobContext, run_id: int) -> str:
