@@ -1,4 +1,4 @@
-"""A site of many customers and ten interactions each, made in minutes: what the write path leaves, past its time.
+"""A site of many customers and their interactions, made in minutes: what the write path leaves, past its time.
 
     site = Site.open(config)
     make_many(site, customers=1_000_000, seed=1, email="bench@example.com")
@@ -39,6 +39,7 @@ from rapport.records.unit import searchable_names
 from rapport.site import Site
 
 PER_CUSTOMER = 10
+"""How many interactions a customer has, on the average, unless one says otherwise."""
 ORGANISATIONS = 10
 """Every so many-th customer is an organisation; most of the people work at one."""
 AT_ONCE = 20_000
@@ -75,10 +76,12 @@ WORDS = [
 KINDS = ["call", "note", "meeting", "email"]
 
 
-def make_many(site: Site, *, customers: int, seed: int, email: str, say: Say = lambda _text: None) -> None:
-    """Fill an empty site with customers and ten interactions each, as the user with this address made them."""
+def make_many(
+    site: Site, *, customers: int, seed: int, email: str, each: int = PER_CUSTOMER, say: Say = lambda _text: None
+) -> None:
+    """Fill an empty site with customers and `each` interactions of each, as the user with this address made them."""
     begun = time.monotonic()
-    making = _Making(site, customers, seed, email)
+    making = _Making(site, customers, each, seed, email)
     with contextlib.closing(making.raw):
         making.begin()
         for made in making.customers():
@@ -95,8 +98,9 @@ def make_many(site: Site, *, customers: int, seed: int, email: str, say: Say = l
 class _Making:
     """One site in the making, through a connection of its own."""
 
-    def __init__(self, site: Site, customers: int, seed: int, email: str) -> None:
+    def __init__(self, site: Site, customers: int, each: int, seed: int, email: str) -> None:
         self.count = customers
+        self.each = each
         self.rng = random.Random(seed)
         with site.db.read() as connection:
             users = table_of(User)
@@ -277,7 +281,7 @@ class _Making:
 
     def interactions(self) -> Iterator[int]:
         """Interactions in the order of time, by statements for a million each; gives how many there are so far."""
-        total = self.count * PER_CUSTOMER
+        total = self.count * self.each
         # Spread by Knuth's multiplier; squared, so that a few customers have much and many have little.
         spread = "(((n * 2654435761) % 4294967296) / 256)"
         person = f"(({spread} * {spread} / 16777216) * {self.count} / 16777216)"

@@ -6,8 +6,8 @@
     python benchmarks/run.py --customers 100000,1000000 --databases sqlite,postgresql --keep /somewhere
     python benchmarks/run.py --show benchmarks/results/FILE    the tables of a run that was kept
 
-Makes a site with so many customers and ten interactions each (`making.py`), serves it as `rapport serve` does, and asks
-it from eight keep-alive connections. Then times what is no request (`pieces.py`). Prints tables in Markdown and writes
+Makes a site with so many customers and ten interactions each, or as many as `--each` says (`making.py`), serves it as
+`rapport serve` does, and asks it from eight keep-alive connections. Then times what is no request (`pieces.py`). Prints tables in Markdown and writes
 benchmarks/results/<date>-<database>-<customers>.json with the machine, the commit and the seed. Figures of different
 machines are compared by the ratio to the bare endpoint, measured before and after each line: the aims are ratios too.
 """
@@ -42,7 +42,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import pieces
 from benchmarks.http_load import Answer, Ask, Outcome, Story, drive, request, same
-from benchmarks.making import differences, make_many
+from benchmarks.making import PER_CUSTOMER, differences, make_many
 from rapport.config import load_config
 from rapport.site import Site as RapportSite
 from rapport.testing.databases import fresh_postgres, postgres_server
@@ -117,7 +117,7 @@ class Site:
         """How every command of this site begins."""
         return [BIN / "rapport", "--home", self.home]
 
-    def make(self, customers: int, seed: int, database: str) -> None:
+    def make(self, customers: int, each: int, seed: int, database: str) -> None:
         """Begin the site and fill it, unless it is there; a sample is compared with what a real write leaves."""
         if (self.home / "rapport.toml").exists():
             return
@@ -130,7 +130,8 @@ class Site:
         begun = time.monotonic()
         opened = RapportSite.open(load_config(self.home))
         try:
-            make_many(opened, customers=customers, seed=seed, email=EMAIL, say=lambda text: print(text, flush=True))
+            make_many(opened, customers=customers, each=each, seed=seed, email=EMAIL,
+                      say=lambda text: print(text, flush=True))  # fmt: skip
             if wrong := differences(opened, EMAIL):
                 raise SystemExit("What was made is not what a write leaves:\n" + "\n".join(wrong))
         finally:
@@ -429,8 +430,9 @@ def tables(kept: Sequence[Mapping[str, Any]]) -> str:
 
 def _lines(run: Mapping[str, Any]) -> str:
     made = f", made in {run['made_in']:,.0f} s" if run.get("made_in") else ""
+    interactions = run["customers"] * run.get("each", PER_CUSTOMER)
     lines = [
-        f"**{run['database']}, {run['customers']:,} customers, {run['customers'] * 10:,} interactions** "
+        f"**{run['database']}, {run['customers']:,} customers, {interactions:,} interactions** "
         f"(commit {run['commit'][:10]}, seed {run['seed']}, {run['date']}, load {run['machine']['load'][0]:.0f}{made})",
         "",
         "| | a second | p50 ms | p95 ms | statements | work ms | of bare, by rate | by work | aim | |",
@@ -525,6 +527,7 @@ def kept_postgres(name: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure Rapport beside a bare Flask endpoint.")
     parser.add_argument("--customers", default="100000", help="how many, with commas between several sizes")
+    parser.add_argument("--each", type=int, default=PER_CUSTOMER, help="interactions of each customer")
     parser.add_argument("--databases", default="sqlite", help="sqlite, postgresql (the tests' own, or what "
                         "RAPPORT_TEST_POSTGRES names), or both with a comma between")  # fmt: skip
     parser.add_argument("--seconds", type=float, default=10, help="for each line of the table")
@@ -545,12 +548,13 @@ def main() -> int:
             with homes(options, database, customers) as (home, url):
                 site = Site(home, options.port)
                 print(f"{database}, {customers:,} customers", flush=True)
-                site.make(customers, options.seed, url)
+                site.make(customers, options.each, options.seed, url)
                 at = machine()
                 found = measured(site, options)
             kept.append({
                 "date": dt.datetime.now(dt.UTC).isoformat(timespec="minutes"), "commit": commit(), "seed": options.seed,
-                "database": database, "customers": customers, "machine": at, "made_in": site.made_in,
+                "database": database, "customers": customers, "each": options.each, "machine": at,
+                "made_in": site.made_in,
                 "workers": options.workers, "connections": options.connections, "seconds": options.seconds, **found,
             })  # fmt: skip
             keep(kept[-1])
