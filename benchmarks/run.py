@@ -7,9 +7,10 @@
     python benchmarks/run.py --show benchmarks/results/FILE    the tables of a run that was kept
 
 Makes a site with so many customers and ten interactions each, or as many as `--each` says (`making.py`), serves it as
-`rapport serve` does, and asks it from eight keep-alive connections. Then times what is no request (`pieces.py`). Prints tables in Markdown and writes
-benchmarks/results/<date>-<database>-<customers>.json with the machine, the commit and the seed. Figures of different
-machines are compared by the ratio to the bare endpoint, measured before and after each line: the aims are ratios too.
+`rapport serve` does, and asks it from eight keep-alive connections. Then times what is no request (`pieces.py`).
+Prints tables in Markdown and writes benchmarks/results/<date>-<database>-<customers>.json with the machine, the
+commit and the seed. Figures of different machines are compared by the ratio to the bare endpoint, measured before and
+after each line: the aims are ratios too.
 """
 
 from __future__ import annotations
