@@ -95,6 +95,15 @@ def make_many(
     say(f"made in {time.monotonic() - begun:,.0f} s")
 
 
+def customer_id(n: int, count: int) -> UUID:
+    """The id of the n-th of so many customers, as uuid7 makes them, by time."""
+    return UUID(int=int(_since(n, count).timestamp() * 1000) << 80 | 7 << 76 | 9 << 60 | n)
+
+
+def _since(n: int, count: int) -> dt.datetime:
+    return BEGIN - dt.timedelta(seconds=count - n)
+
+
 class _Making:
     """One site in the making, through a connection of its own."""
 
@@ -228,10 +237,10 @@ class _Making:
                     family += f"-{rng.choice(first)}" if language in {"en", "fr"} else f" {rng.choice(first)}"
                 name, title = full_name(given, family, language), rng.choice(["Buyer", "Director", "Driver"])
                 # One of the organisations just before.
-                employer = self._person_id(max(0, n // ORGANISATIONS - n % 3) * ORGANISATIONS) if n % 5 else None
-            at = self.stamp(self._since(n))
+                employer = self._id(max(0, n // ORGANISATIONS - n % 3) * ORGANISATIONS) if n % 5 else None
+            at = self.stamp(_since(n, self.count))
             values = {
-                "id": self._person_id(n).hex, "kind": "person" if n % ORGANISATIONS else "organisation", "name": name,
+                "id": self._id(n).hex, "kind": "person" if n % ORGANISATIONS else "organisation", "name": name,
                 "given_name": given, "family_name": family, "organisation_id": employer and employer.hex,
                 "job_title": title, "email": f"person.{n}@example.org", "phone": f"+4930{n:08d}",
                 "language": speaks, "industry": industry, "source": rng.choice(["fair", "web", "referral", ""]),
@@ -243,12 +252,8 @@ class _Making:
             told |= {"organisation_id": employer and str(employer), "tags": tags, "owner_id": str(self.owner)}
             yield n, values, _logged(told)
 
-    def _since(self, n: int) -> dt.datetime:
-        return BEGIN - dt.timedelta(seconds=self.count - n)
-
-    def _person_id(self, n: int) -> UUID:
-        """An id as uuid7 makes them, by time."""
-        return UUID(int=int(self._since(n).timestamp() * 1000) << 80 | 7 << 76 | 9 << 60 | n)
+    def _id(self, n: int) -> UUID:
+        return customer_id(n, self.count)
 
     def _customer_documents(self, rows: Sequence[Mapping[str, Any]]) -> None:
         documents = []

@@ -30,6 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -43,7 +44,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import pieces
 from benchmarks.http_load import Answer, Ask, Outcome, Story, drive, request, same
-from benchmarks.making import PER_CUSTOMER, differences, make_many
+from benchmarks.making import PER_CUSTOMER, customer_id, differences, make_many
 from rapport.config import load_config
 from rapport.site import Site as RapportSite
 from rapport.testing.databases import fresh_postgres, postgres_server
@@ -228,12 +229,11 @@ def memory(process: int) -> list[int]:
     return sorted((rss // 1024 for _, parent, rss in rows if parent == process), reverse=True)
 
 
-def stories(site: Site, customers: list[dict[str, Any]], seed: int) -> dict[str, Story]:
-    """What is asked, by name."""
+def stories(site: Site, ids: Sequence[str], seed: int) -> dict[str, Story]:
+    """What is asked, by name; `ids` are those of customers."""
     host = f"127.0.0.1:{site.port}"
     sign = {"Authorization": f"Bearer {site.token}", "Accept": "application/json"}
     write = {**sign, "Content-Type": "application/json"}
-    ids = [customer["id"] for customer in customers]
     moment = int(time.time())
     listing = urllib.parse.urlencode({"filter": 'language = "fr"', "sort": "name", "limit": 50})
 
@@ -300,7 +300,7 @@ def stories(site: Site, customers: list[dict[str, Any]], seed: int) -> dict[str,
     }
 
 
-def fill_board(site: Site, customers: list[dict[str, Any]], count: int = 2000) -> None:
+def fill_board(site: Site, ids: Sequence[str], count: int = 2000) -> None:
     """Opportunities for the board, a fair share of them in every stage."""
     if json.loads(site.api("GET", "/api/v1/sales.opportunity?limit=1"))["items"]:
         return
@@ -309,7 +309,7 @@ def fill_board(site: Site, customers: list[dict[str, Any]], count: int = 2000) -
     lines = []
     for number in range(count):
         stage = {"stage_id": sales[number % len(sales)]} if sales[0] else {}
-        values = {"name": f"Order {number}", "customer_id": customers[number % len(customers)]["id"],
+        values = {"name": f"Order {number}", "customer_id": ids[number % len(ids)],
                   "amount": f"{number * 7 % 9000}.50", "currency": "EUR", **stage}  # fmt: skip
         lines.append(json.dumps({"op": "create", "values": values}))
     for begin in range(0, count, 500):
@@ -320,16 +320,14 @@ def fill_board(site: Site, customers: list[dict[str, Any]], count: int = 2000) -
             raise SystemExit(f"Opportunities were refused: {refused[0]}")
 
 
-def some_customers(site: Site, wanted: int = 2000) -> list[dict[str, Any]]:
-    """Customers to read and change."""
-    found: list[dict[str, Any]] = []
-    cursor = ""
-    while len(found) < wanted:
-        answer = json.loads(site.api("GET", f"/api/v1/customer?limit=200&fields=id{cursor}"))
-        found += answer["items"]
-        if not answer.get("next"):
-            break
-        cursor = f"&cursor={urllib.parse.quote(answer['next'])}"
+def some_customers(site: Site, count: int, seed: int, wanted: int = 2000) -> list[str]:
+    """Ids to read and change, from everywhere among all: the first customers have more interactions than others."""
+    chosen = (customer_id(n, count) for n in random.Random(seed).sample(range(count), min(wanted, count)))
+    found = []
+    for each in chosen:
+        with contextlib.suppress(urllib.error.HTTPError):  # merged away in an earlier run
+            site.api("GET", f"/api/v1/customer/{each}")
+            found.append(str(each))
     return found
 
 
@@ -341,7 +339,7 @@ def machine() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def measured(site: Site, options: argparse.Namespace) -> dict[str, Any]:
+def measured(site: Site, customers: int, options: argparse.Namespace) -> dict[str, Any]:
     """Everything about one site: the lines, the memory, and what is no request."""
     only = set(filter(None, options.only.split(",")))
 
@@ -368,10 +366,9 @@ def measured(site: Site, options: argparse.Namespace) -> dict[str, Any]:
         def yardstick() -> tuple[Outcome, float | None]:
             return measure(same(request("GET", "/")), bare_port, bare_process)
 
-        customers = some_customers(site)
-        ids = [customer["id"] for customer in customers]
-        fill_board(site, customers)
-        told = stories(site, customers, options.seed)
+        ids = some_customers(site, customers, options.seed)
+        fill_board(site, ids)
+        told = stories(site, ids, options.seed)
         found["idle_mb"] = memory(process)
         bare, bare_work = yardstick()
         print(f"bare Flask: {bare.per_second:,.0f} a second", flush=True)
@@ -551,7 +548,7 @@ def main() -> int:
                 print(f"{database}, {customers:,} customers", flush=True)
                 site.make(customers, options.each, options.seed, url)
                 at = machine()
-                found = measured(site, options)
+                found = measured(site, customers, options)
             kept.append({
                 "date": dt.datetime.now(dt.UTC).isoformat(timespec="minutes"), "commit": commit(), "seed": options.seed,
                 "database": database, "customers": customers, "each": options.each, "machine": at,
