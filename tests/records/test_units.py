@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
 
 from rapport import Conflict, Customer, Forbidden, Invalid, Stale, Task, Team, hookimpl, uuid7
 from rapport.customers import ContactPoint, Relation
@@ -296,3 +297,15 @@ def test_duplicates_are_suggested_with_the_reason(app):
         assert reasons(name="lefevre francois") == [("François Lefèvre", "the same name")]
         assert reasons(phone="+33123456789") == [("François Lefèvre", "the same number or address")]
         assert reasons(name="Somebody Else") == []
+
+
+def test_counting_ends_in_time_and_nothing_else_is_lost(app):
+    with app.site.write(app.admin) as unit:
+        for n in range(300):
+            unit.create(Customer, {"name": f"Ada {n}"})
+    other = aliased(Customer)
+    each_with_all = select(func.count(other.id)).where(other.name != Customer.name).scalar_subquery() > 0
+    with app.site.read(app.admin) as reader:
+        assert reader.count(Customer, each_with_all, seconds=0.001) == (0, False)
+        assert reader.count(Customer, each_with_all, seconds=60) == (300, True)
+        assert reader.count(Customer, each_with_all, cap=200) == (200, False)

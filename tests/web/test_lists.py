@@ -8,6 +8,8 @@ from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+
 from rapport import Customer
 from rapport.builtin.web.views import View
 
@@ -92,6 +94,19 @@ def test_many_rows_are_changed_at_once_and_taken_back(app: Any) -> None:
     refused = post(boss, "/customer/bulk", ids=ids, do="set", field="email", email="nonsense")
     assert refused.status_code == 422
     assert "is not an e-mail address" in refused.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_rows_do_not_wait_for_their_number(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "".join(json.dumps({"op": "create", "values": {"name": f"Ada {n}"}}) + "\n" for n in range(500))
+    for _ in range(4):
+        app.client.post("/api/v1/customer/bulk", data=lines, content_type="application/x-ndjson")
+    boss = Person(app, app.user("Boss", roles=["manager"]))
+    assert "2,000 records" in boss.opens("/customer")
+    monkeypatch.setattr("rapport.builtin.web.lists.COUNT_SECONDS", 0)
+    page = boss.opens("/customer")
+    assert page.count("data-row") == 50
+    assert "50+ records" in page
 
 
 def test_one_value_is_changed_in_place_unless_somebody_was_faster(app: Any) -> None:

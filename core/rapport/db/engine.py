@@ -21,6 +21,8 @@ from rapport.errors import PluginError, RapportError
 from rapport.query.fold import install_functions
 
 BUSY_TIMEOUT_MS = 10_000
+LOOK_STEPS = 10_000
+"""After so many steps of its machine, a tenth of a millisecond or more, SQLite asks whether to go on."""
 TURN_SECONDS = 0.0003
 """How often a process looks whether another has finished writing: a transaction takes a millisecond or two."""
 
@@ -276,6 +278,34 @@ def spoilt(connection: Connection, before: str) -> bool:
         return True
     now = standing(connection)
     return now == "broken" or (before == "open" and now == "idle")
+
+
+@contextmanager
+def within(connection: Connection, seconds: float) -> Iterator[None]:
+    """What is read meanwhile ends with TimeoutError when it takes longer; the transaction goes on as if not asked."""
+    if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.driver_connection
+        until = time.monotonic() + seconds
+        driver.set_progress_handler(lambda: time.monotonic() > until, LOOK_STEPS)
+        try:
+            yield
+        except OperationalError as error:
+            if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
+                raise TimeoutError from error
+            raise
+        finally:
+            driver.set_progress_handler(None, 0)
+        return
+    place = connection.begin_nested()  # what PostgreSQL stops spoils the transaction from here on
+    try:
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}")
+        yield
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", "") == "57014":  # query_canceled
+            raise TimeoutError from error
+        raise
+    finally:
+        place.rollback()
 
 
 def _prepare_sqlite_writer(connection: Any, _record: Any) -> None:
