@@ -27,7 +27,7 @@ from rapport.query.paging import Page
 
 PAGE = 50
 MAX_BULK = 500
-COUNT_SECONDS = 0.1
+COUNT_SECONDS = 0.05
 """How long a list may count how many it has."""
 OPERATORS = {
     "text": ["contains", "=", "starts", "is empty", "is not empty"],
