@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 import sqlite3
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from rapport.errors import RapportError
 from rapport.query.fold import install_functions
 from rapport_cli.place import FILE_NAME
 from rapport_cli.portable import copy_database, count_tables, has_tables
+from rapport_cli.scratch import scratch_folder
 
 FORMAT = 1
 DATABASE = "database.sqlite"
@@ -62,20 +62,15 @@ class Manifest:
 def make_backup(config: Config, target: Path, progress: Progress = lambda done, total: None) -> Manifest:
     """Write a backup of a site, also while it is in use: what was committed when it began, nothing half."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".partial")
-    with tempfile.TemporaryDirectory(prefix=".backup-", dir=target.parent) as scratch:
-        database = Path(scratch) / DATABASE
+    with scratch_folder("backup", target.parent) as scratch:
+        database, whole = scratch / DATABASE, scratch / "backup.zip"
         snapshot(config, database, progress)
         check_database(database)
         sources = {DATABASE: database}
         sources |= {name: config.home / name for name in (FILE_NAME, "secret.key") if (config.home / name).exists()}
         sources |= {f"files/{path.relative_to(config.files).as_posix()}": path for path in _files_in(config.files)}
-        try:
-            manifest = _pack(config, partial, sources, progress)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        partial.replace(target)
+        manifest = _pack(config, whole, sources, progress)
+        whole.replace(target)
         _sync_folder(target.parent)
     return manifest
 
@@ -118,8 +113,8 @@ def unpack(path: Path, folder: Path, progress: Progress = lambda done, total: No
 
 def verify(path: Path, progress: Progress = lambda done, total: None) -> Manifest:
     """Restore a backup into a scratch folder and compare everything. A backup nobody restored is only a hope."""
-    with tempfile.TemporaryDirectory(prefix=".verify-", dir=path.parent) as scratch:
-        return unpack(path, Path(scratch), progress)
+    with scratch_folder("verify", path.parent) as scratch:
+        return unpack(path, scratch, progress)
 
 
 def restore(
@@ -130,7 +125,10 @@ def restore(
     *,
     replace: bool = False,
 ) -> Manifest:
-    """Make the site of a backup in `home`, whole or not at all. With `replace`, a site there is moved aside first."""
+    """Make the site of a backup in `home`, whole or not at all. With `replace`, a site there is moved aside first.
+
+    Once the new site is whole it waits beside its place, where `finish_restore` finds it, whatever ends this process.
+    """
     home = home.resolve()
     taken = home.exists() and any(home.iterdir())
     if taken and not replace:
@@ -138,22 +136,39 @@ def restore(
             f"{home} is not empty. Restore beside it with --to OTHER, or move the old site aside with --replace."
         )
     home.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{home.name}-restoring-", dir=home.parent))
-    try:
+    with scratch_folder(f"restoring-{home.name}", home.parent) as scratch:
         manifest = unpack(path, scratch, progress)
         _settle_database(manifest, scratch, database_url, progress)
         (scratch / "files").mkdir(exist_ok=True)
         if taken:
-            _move_aside(home)
-        elif home.exists():
-            home.rmdir()
-        scratch.chmod(0o700)
-        scratch.rename(home)
+            _refuse_in_use(home)
+        waiting = _waiting_for(home)
+        shutil.rmtree(waiting, ignore_errors=True)  # of a restore that was cut off before it moved the old site
+        scratch.rename(waiting)
         _sync_folder(home.parent)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
+    if taken:
+        home.rename(home.with_name(f"{home.name}.before-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}"))
+    elif home.exists():
+        home.rmdir()
+    finish_restore(home)
     return manifest
+
+
+def finish_restore(home: Path) -> bool:
+    """Put the site in its place that a restore has made whole and was cut off before it could; whether there was one.
+
+    The site that was there before lies beside it, as HOME.before-…, as after any other restore.
+    """
+    waiting = _waiting_for(home)
+    if home.exists() or not waiting.exists():
+        return False
+    waiting.rename(home)
+    _sync_folder(home.parent)
+    return True
+
+
+def _waiting_for(home: Path) -> Path:
+    return home.with_name(f".rapport-restored-{home.name}")
 
 
 def check_database(path: Path) -> None:
@@ -300,8 +315,8 @@ def _point(folder: Path, database_url: str) -> None:
     write_private(path, text)
 
 
-def _move_aside(home: Path) -> None:
-    """Give the old site another name, which is refused while anybody has its database open."""
+def _refuse_in_use(home: Path) -> None:
+    """RapportError while anybody has the database of a site open, which is to be moved aside."""
     database = home / "rapport.db"
     if database.exists():
         try:
@@ -312,7 +327,6 @@ def _move_aside(home: Path) -> None:
             raise RapportError(
                 f"The site in {home} is in use. Stop `rapport serve` and `rapport worker` first."
             ) from None
-    home.rename(home.with_name(f"{home.name}.before-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}"))
 
 
 def file_database(path: Path) -> Database:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rapport_cli.place import FILE_NAME, Place
+from rapport_cli.place import FILE_NAME, Place, finish_what_was_cut_off
 from rapport_cli.speak import good, note, progress, say
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def restore(place: Place, file: Path, target: Path | None, database_url: str, re
     from rapport_cli import archive
 
     home = (target or place.wished or Path()).resolve()
+    finish_what_was_cut_off(home)
     with progress("Restore") as advance:
         manifest = archive.restore(file, home, database_url, advance, replace=replace)
     good(f"{home}: {manifest.rows} rows in {len(manifest.tables)} tables, as of {manifest.made_at}.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rapport_cli.place import FILE_NAME, Place
+from rapport_cli.place import FILE_NAME, Place, finish_what_was_cut_off
 from rapport_cli.speak import Refusal, ask, good, say
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def init(
 ) -> None:  # fmt: skip
     """Make a site in HOME (default: this directory)."""
     home = (home or place.wished or Path()).resolve()
+    finish_what_was_cut_off(home)
     refuse_taken(home)
     check_time_zone(time_zone)
     email = admin_email or ask("Administrator's e-mail", "--admin-email")

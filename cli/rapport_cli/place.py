@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rapport_cli.speak import Refusal
+from rapport_cli.speak import Refusal, note
 
 if TYPE_CHECKING:
     from rapport.config import Config
@@ -43,6 +43,7 @@ class Place:
     def home(self) -> Path:
         """The directory of a site that is there; Refusal otherwise."""
         home = (self.wished or Path()).resolve()
+        finish_what_was_cut_off(home)
         if (home / FILE_NAME).exists() or (self.wished is not None and (home / "rapport.db").exists()):
             return home
         if self.wished is None:
@@ -65,6 +66,15 @@ class Place:
             yield site
         finally:
             site.close()
+
+
+def finish_what_was_cut_off(home: Path) -> None:
+    """A restore that was killed before its last step left a whole site beside its place: put it there, and say so."""
+    if not home.exists():
+        from rapport_cli.archive import finish_restore
+
+        if finish_restore(home):
+            note(f"A restore to {home} was cut off before its last step. It is finished now: the site is there.")
 
 
 def _typed() -> str:

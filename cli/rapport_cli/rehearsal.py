@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,6 +18,7 @@ from rapport.errors import RapportError
 from rapport.lifecycle import Step, upgrade_site
 from rapport_cli.archive import DATABASE, file_database, snapshot
 from rapport_cli.portable import copy_database
+from rapport_cli.scratch import scratch_folder
 
 Progress = Callable[[int, int], None]
 
@@ -26,8 +26,8 @@ Progress = Callable[[int, int], None]
 def rehearse(config: Config, told: Callable[[Step], None], progress: Progress) -> list[Step]:
     """Apply all pending migrations to a copy. The site is only read, and people may work meanwhile."""
     with (
-        tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=config.home) as scratch,
-        _copy(config, Path(scratch), progress) as copy,
+        scratch_folder("rehearsal", config.home) as scratch,
+        _copy(config, scratch, progress) as copy,
     ):
         return upgrade_site(copy, told)
 

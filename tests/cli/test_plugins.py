@@ -217,7 +217,7 @@ def test_an_upgrade_is_rehearsed_on_a_copy(shell, tmp_path, database_url) -> Non
     assert refused.returncode == 1
     assert "bikes could not be brought up to date" in refused.stderr
     assert "the new column 'bikes_bike.colour' may not be empty" in refused.stderr
-    assert list(home.glob(".rehearsal-*")) == []
+    assert list(home.glob(".rapport-*")) == []
 
 
 def test_hooks_are_shown_with_those_who_answer(type_: Type, sqlite_home: Path, monkeypatch) -> None:

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import random
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from rapport.records import Unit
 from rapport.records.log import change_log
 from rapport.testing.app import TestApp
 from rapport_cli import archive
+from rapport_cli.place import Place
 from tests.faults.sites import token, write_down
 from tests.mortal import Done, Mortals, mortals, open_app, open_site, step
 from tests.torture import tally, tries
@@ -146,6 +148,11 @@ def back_up(config: Config, target: Path) -> None:
 def bring_back(_config: Config, source: Path, home: Path) -> None:
     stepping()
     archive.restore(source, home, "sqlite")
+
+
+def put_in_its_place(_config: Config, source: Path, home: Path) -> None:
+    stepping()
+    archive.restore(source, home, "sqlite", replace=True)
 
 
 # The harness ---------------------------------------------------------------------------------------------------------
@@ -306,9 +313,57 @@ def test_a_backup_or_restore_that_was_killed_is_none(app: TestApp, killing: Kill
         assert target.exists() == (done.how == "done")
         if target.exists():
             archive.verify(target)
+    assert [path.name for path in target.parent.iterdir()] == [target.name], "what killed ones left is not swept"
     there = tmp_path / "there"
     for done in killing.each(bring_back, target, there, writes=60):
-        assert there.exists() == (done.how == "done"), "half a site"
-    with contextlib.closing(Site.open(load_config(there))) as restored:
-        assert digest(restored) == digest(app.site)
+        assert there.exists() or done.how == "killed"
+        if there.exists():
+            assert digest_in(there) == digest(app.site), "half a site"
+            shutil.rmtree(there)
+    assert [path.name for path in tmp_path.glob(".rapport-*")] == [], "what killed ones left is not swept"
     tally("D1", "a backup and a restore", tried=killing.tried, lost=0, corrupt=0)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_site_that_was_being_replaced_is_there_after_the_next_command(
+    app: TestApp, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Killed at every step of its end: the old site stands, or the next command puts the new one there and says so."""
+    write_down(app.site.config, 8000)
+    kept, there, away, tried = tmp_path / "kept.zip", tmp_path / "there", 0, 0
+    archive.make_backup(load_config(app.site.config.home), kept)
+    archive.restore(kept, there, "sqlite")
+    former = digest_in(there)
+    pair(app, 1)
+    app.settle()
+    kept.unlink()
+    archive.make_backup(load_config(app.site.config.home), kept)
+    wanted = digest(app.site)
+    assert wanted != former
+    with mortals() as killable:
+        steps = killable.do(app.site.config, put_in_its_place, kept, there).writes
+        assert digest_in(there) == wanted
+        for number in range(max(1, steps - tries(6, long=200)), steps + 1):
+            shutil.rmtree(there)
+            (aside,) = tmp_path.glob("there.before-*")
+            aside.rename(there)
+            done = killable.do(app.site.config, put_in_its_place, kept, there, kill_at=number)
+            assert done.how == "killed", done.said
+            away += not there.exists()
+            if not there.exists():
+                assert Place(there).config().home == there
+                assert "cut off before its last step. It is finished now" in capsys.readouterr().err
+                assert digest_in(there) == wanted
+            if digest_in(there) == former:
+                archive.restore(kept, there, "sqlite", replace=True)
+            assert digest_in(there) == wanted
+            assert [digest_in(old) for old in tmp_path.glob("there.before-*")] == [former]
+            tried += 1
+    assert [path.name for path in tmp_path.glob(".rapport-*")] == []
+    assert away, "the control: it was killed where there is no site at its place"
+    tally("D1", "a site that is being replaced", tried=tried, lost=0, control=away)
+
+
+def digest_in(home: Path) -> str:
+    with contextlib.closing(Site.open(load_config(home))) as site:
+        return digest(site)
