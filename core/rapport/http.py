@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rapport.site import Site
 
 F = TypeVar("F", bound=Callable[..., Any])
+_LEFT_OUT = re.compile(r"[\x00-\x1f\x7f]")
 _POLICY = "_rapport_policy"
 _DESCRIBED = "_rapport_described"
 
@@ -214,6 +216,15 @@ def check_policies(app: Flask) -> None:
                 f"The view '{rule.endpoint}' at {rule.rule} does not say who may call it. "
                 f'Put @needs("…") or @public on it.'
             )
+
+
+def own_path(wanted: str, otherwise: str) -> str:
+    """Where to lead somebody: to `wanted` if that is an address of this site for every browser, else `otherwise`.
+
+    Browsers read "/\\" as "//", which begins another server's name, and leave out tabs and line ends.
+    """
+    ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not _LEFT_OUT.search(wanted)
+    return wanted if ours else otherwise
 
 
 def send_stored(stored: StoredFile) -> Response:

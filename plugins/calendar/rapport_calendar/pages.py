@@ -26,7 +26,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from rapport import Customer, Formats, Invalid, Problem, Reader, Team, Unit, User, utcnow
 from rapport import gettext as _
-from rapport.http import current_actor, current_site, needs, public
+from rapport.http import current_actor, current_site, needs, own_path, public
 from rapport_calendar import feeds, forms, imports, invitations, service, zones
 from rapport_calendar.entities import Appointment, Attendee
 from rapport_calendar.forms import asked_day, formats
@@ -155,8 +155,7 @@ def _go(url: str, message: str = "") -> BaseResponse:
 
 def _back() -> str:
     """Where one came from, if that is a page of ours."""
-    asked = request.values.get("back", "")
-    return asked if asked.startswith("/") and not asked.startswith(("//", "/\\")) else "/calendar"
+    return own_path(request.values.get("back", ""), "/calendar")
 
 
 @needs(CREATE)

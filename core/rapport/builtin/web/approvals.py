@@ -14,7 +14,7 @@ from rapport.access import Actor, User, system
 from rapport.builtin.web.context import go, reader, toast
 from rapport.entities import entity_class
 from rapport.errors import Conflict, NotFound
-from rapport.http import current_actor, current_site, needs, public
+from rapport.http import current_actor, current_site, needs, own_path, public
 from rapport.records import Reader
 from rapport.records.session import SCOPED
 from rapport.workflows import Approval
@@ -82,8 +82,7 @@ def answer_approval(approval_id: UUID) -> Response:
             abort(404)
         decide(unit, approval, request.form.get("decision", ""), request.form.get("comment", ""))
     toast(_said(approval.decision))
-    back = request.form.get("back", "")
-    return go(back if back.startswith("/") and not back.startswith("//") else "/approvals")
+    return go(own_path(request.form.get("back", ""), "/approvals"))
 
 
 def _said(decision: str) -> str:

@@ -28,7 +28,7 @@ from rapport.customers.service import interaction_item, merge, timeline
 from rapport.entities import Entity, Field, column_of, entity_class, utcnow
 from rapport.errors import Invalid, Problem, Stale
 from rapport.files import StoredFile, file_of, find_files, store
-from rapport.http import current_actor, current_site, needs, send_stored
+from rapport.http import current_actor, current_site, needs, own_path, send_stored
 from rapport.interactions import Attachment, Interaction, Message, Suppression, Task
 from rapport.records import Reader
 from rapport.records.log import change_log
@@ -365,8 +365,7 @@ def new(name: str) -> str | Response | tuple[str, int]:
 
 def _after(record: Any) -> str:
     """Where a saved form leads: back to where it was opened from, else to the record."""
-    back = request.values.get("back", "")
-    if back.startswith("/") and not back.startswith("//"):
+    if back := own_path(request.values.get("back", ""), ""):
         return back
     if not record.meta.listed:
         for parent in meta_of(record).parents:
@@ -649,8 +648,7 @@ def task_done(record_id: UUID) -> Response:
         task = unit.get(Task, record_id)
         unit.update(task, {"done_at": None if task.done_at else utcnow()})
     toast(g.texts.gettext("Done.") if task.done_at else g.texts.gettext("The task is open again."))
-    back = request.form.get("back", "/")
-    return go(back if back.startswith("/") and not back.startswith("//") else "/")
+    return go(own_path(request.form.get("back", ""), "/"))
 
 
 @needs("customer.delete")

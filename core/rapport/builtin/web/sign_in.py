@@ -21,7 +21,7 @@ from rapport.access.service import (
 )
 from rapport.entities import table_of
 from rapport.errors import Invalid
-from rapport.http import current_site, public
+from rapport.http import current_site, own_path, public
 from rapport.mail import send_mail
 
 RESET_SECONDS = 2 * 3600
@@ -74,10 +74,7 @@ def _quoted(target: str) -> str:
 
 def _safe_next() -> str:
     """Where to go after signing in: only a path of this site."""
-    target = request.values.get("next", "")
-    if target.startswith("/") and not target.startswith(("//", "/\\")) and "\n" not in target and "\r" not in target:
-        return target
-    return "/"
+    return own_path(request.values.get("next", ""), "/")
 
 
 @public

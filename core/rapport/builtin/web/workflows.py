@@ -19,7 +19,7 @@ from rapport.builtin.web.diagram import draw, event_name, event_title, state_tit
 from rapport.builtin.web.lists import entity_or_404
 from rapport.entities import Entity, entity_class
 from rapport.errors import Conflict, Forbidden, Invalid, NotFound
-from rapport.http import current_actor, current_site, needs
+from rapport.http import current_actor, current_site, needs, own_path
 from rapport.records import Reader, Unit
 from rapport.records.session import SCOPED
 from rapport.workflows import Approval, Workflow, WorkflowInstance, WorkflowVersion
@@ -392,8 +392,7 @@ def resume_workflow_run(instance_id: UUID) -> Response:
 
 
 def _back(instance: WorkflowInstance) -> str:
-    back = request.form.get("back", "")
-    return back if back.startswith("/") and not back.startswith("//") else f"/workflow-run/{instance.id}"
+    return own_path(request.form.get("back", ""), f"/workflow-run/{instance.id}")
 
 
 @needs("")
