@@ -6,17 +6,21 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
-from rapport import Conflict, Invalid
+from rapport import Config, Conflict, Invalid, system
+from rapport.access.service import attempt_table
 from rapport.builtin.api import bulk, resource
 from rapport.entities import Entity
+from rapport.jobs import job_table
 from rapport.plugins import discover
 from rapport.testing.app import TestApp
 from rapport.testing.values import Examples
-from tests.faults.sites import at_once
+from tests.faults.sites import at_once, clients, served_here
+from tests.mortal import mortals, open_app
 from tests.torture import tally, tries
 
 pytestmark = pytest.mark.timeout(tries(1200, long=14_400))
@@ -101,6 +105,82 @@ def test_keys_that_nobody_keeps_are_found_out(app: TestApp, monkeypatch: pytest.
     made = repeated(app, "customer", customer, {"name": "Ada"}, [app.client for _ in range(4)])
     assert made > 1
     tally("D4", "a record of every kind", control=made - 1)
+
+
+# A form for strangers, whose button is pressed twice -----------------------------------------------------------------
+
+
+def fill_in(config: Config, path: str, form: dict[str, str]) -> int:
+    """One who fills it in, in a process of their own."""
+    return open_app(config).test_client().post(path, data=form).status_code
+
+
+def what_came(app: TestApp) -> Counter[str]:
+    """How many filled-in forms, mails, customers and answers there are."""
+    counted = Counter({name: count(app, app.site.entities[name]) for name in FOLLOWS})
+    with app.site.db.read() as connection:
+        counted["mail"] = len(connection.execute(select(job_table.c.id).where(job_table.c.name == "core.mail")).all())
+    return counted
+
+
+FOLLOWS = ("marketing.submission", "customer", "marketing.response", "marketing.list_member", "consent")
+FORM = "/marketing/form/offer"
+
+
+@pytest.mark.parametrize("double_opt_in", [True, False])
+def test_a_form_for_strangers_that_is_sent_twice_or_whose_process_dies_counts_once(make_app: Any, double_opt_in: bool):
+    """Four presses of one button at the same moment, the link in the mail too; killed before any write of it."""
+    with make_app(plugins=["marketing"], mail_url="smtp://127.0.0.1:9") as app, served_here(app) as base:
+        with app.site.db.write() as connection:
+            app.site.settings.set(connection, "marketing.form_seconds", 0)
+        with app.site.write(system("test")) as unit:
+            campaign = unit.create(app.site.entities["marketing.campaign"], {"name": "Offer"})
+            unit.create(app.site.entities["marketing.form"], {
+                "title": "Offer", "fields": ["name", "email"], "consent_text": "Yes", "double_opt_in": double_opt_in,
+                "campaign_id": campaign.id,
+            })  # fmt: skip
+        app.settle()
+
+        def filled(name: str) -> dict[str, str]:
+            with app.site.db.write() as connection:  # a stranger has so many tries in ten minutes, and we are one
+                connection.execute(delete(attempt_table))
+            word = app.flask.test_client().get(FORM).get_data(as_text=True).split('name="page" value="', 1)[1]
+            return {"name": name, "email": f"{name}@example.com", "agree": "1", "page": word.split('"', 1)[0]}
+
+        tried = 0
+        for number in range(tries(2, long=50)):
+            before, body = what_came(app), urlencode(filled(f"n{number}"))
+            press_four_times(base, FORM, body)
+            asked = what_came(app) - before
+            assert (asked["marketing.submission"], asked["mail"]) == (1, int(double_opt_in)), asked
+            if double_opt_in:
+                press_four_times(base, f"/marketing/form/{last_mail(app).partition('/marketing/form/')[2].split()[0]}")
+            once = [*FOLLOWS[:3], "consent", *(["mail"] if double_opt_in else [])]
+            assert what_came(app) - before == Counter(once)
+            tried += 4
+        died = 0
+        with mortals(keep=app.site.config) as killable:
+            for number in range(1, 60, tries(3, long=1)):
+                before = what_came(app)
+                done = killable.do(app.site.config, fill_in, FORM, filled(f"k{number}"), kill_at=number)
+                asked = what_came(app) - before
+                assert asked["mail"] == (asked["marketing.submission"] if double_opt_in else 0), "no mail, and no form"
+                if done.how == "done":
+                    break
+                died += 1
+        assert died
+    tally("D4", "a form for strangers", tried=tried + died, twice=0, lost=0)
+
+
+def press_four_times(base: str, path: str, body: str = "x=1") -> None:
+    with clients(base, 4) as many:
+        assert {at.status for at in at_once(4, lambda each: many[each].ask("POST", path, body))} == {200}
+
+
+def last_mail(app: TestApp) -> str:
+    with app.site.db.read() as connection:
+        mails = select(job_table.c.arguments).where(job_table.c.name == "core.mail").order_by(job_table.c.id.desc())
+        return str(connection.scalars(mails.limit(1)).one()["text"])
 
 
 def numbered(app: TestApp) -> list[type[Entity]]:

@@ -66,13 +66,11 @@ def take(slug: str) -> BaseResponse:
         if too_many(f"form:{values['email']}"):
             return _thanks(form)
         with site.write(ACTOR) as unit:
-            submission = forms.take(unit, unit.get(Form, form.id), values, page.word, _proof())
+            forms.take(unit, unit.get(Form, form.id), values, page.word, _proof())
     except Invalid as error:
         return _page(form, typed, {each.field or "": [each.message] for each in error.problems}, 422)
     except Conflict:  # its word was used already: somebody pressed twice
         return _thanks(form)
-    if form.double_opt_in:
-        forms.mail_link(site, form, submission)
     return _thanks(form)
 
 

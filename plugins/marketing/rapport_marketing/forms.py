@@ -27,10 +27,10 @@ from rapport import (
     Purpose,
     Site,
     Unit,
+    enqueue_mail,
     field,
     find_duplicates,
     ref,
-    send_mail,
     utcnow,
 )
 from rapport import gettext as _
@@ -220,17 +220,21 @@ def take(unit: Unit, form: Form, values: Mapping[str, Any], word: str, proof: st
                             agreed=form.consent_text if form.asks_consent else "", proof=proof[:500])  # fmt: skip
     unit.session.add(submission)
     unit.flush()
-    if not form.double_opt_in:
+    if form.double_opt_in:
+        _mail_link(unit, form, submission)
+    else:
         confirm(unit, form, submission, proof)
     return submission
 
 
-def mail_link(site: Site, form: Form, submission: Submission) -> None:
+def _mail_link(unit: Unit, form: Form, submission: Submission) -> None:
     """Ask whoever has the address whether it was them. It is the only thing that is sent to them."""
+    site = unit.site
     link = f"{site.config.base_url.rstrip('/')}{PAGE}confirm/{_links(site).dumps(submission.id.hex)}"
     text = _("Somebody filled in “%(title)s” with this address. If it was you, open this link and press the button:\n\n"
              "%(link)s\n\nIf it was not you, do nothing: we forget it.", title=form.title, link=link)  # fmt: skip
-    send_mail(site, to=submission.email, subject=_("Please confirm: %(title)s", title=form.title), text=text)
+    enqueue_mail(site, unit.session.connection(), to=submission.email,
+                 subject=_("Please confirm: %(title)s", title=form.title), text=text)  # fmt: skip
 
 
 def submission_of(site: Site, token: str) -> UUID | None:

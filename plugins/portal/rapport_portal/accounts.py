@@ -24,6 +24,7 @@ from rapport import (
     Site,
     Stale,
     Unit,
+    enqueue_mail,
     field,
     gettext,
     ref,
@@ -156,9 +157,10 @@ def confirm_email(site: Site, token: str) -> bool:
         return False
     with site.write(customer_actor(site, found[0])) as unit:
         unit.update(unit.get(Customer, found[0].id), {"email": new}, version=found[0].version)
-    if old:
-        text = gettext("Your e-mail address is now %(email)s. If that was not you, answer this mail.", email=new)
-        send_mail(site, to=old, subject=gettext("Your e-mail address was changed"), text=text)
+        if old:
+            text = gettext("Your e-mail address is now %(email)s. If that was not you, answer this mail.", email=new)
+            enqueue_mail(site, unit.session.connection(), to=old, subject=gettext("Your e-mail address was changed"),
+                         text=text)  # fmt: skip
     return True
 
 

@@ -31,7 +31,7 @@ from rapport.entities.fields import KINDS
 from rapport.errors import NotFound
 from rapport.i18n.catalogs import _
 from rapport.jobs import JobContext
-from rapport.mail import send_mail
+from rapport.mail import enqueue_mail
 from rapport.records.log import Logged
 from rapport.records.reach import heard_of
 from rapport.records.reader import dumper
@@ -340,14 +340,10 @@ def _switch_off(site: Site, webhook_id: UUID, reason: str) -> None:
         unit.session.connection().execute(
             update(delivery_table).where(*left).values(state="dead", finished_at=now, error=reason)
         )
-        name, owner_id = hook.name, hook.owner_id
-    with site.read(system("webhooks")) as reader:
-        owners = reader.all(User, User.id == owner_id, User.active.is_(True))
-    for owner in owners:
-        with site.speaking(owner.language):
-            send_mail(
-                site, to=owner.email, subject=_("The webhook “%(name)s” was switched off", name=name),
-                text=_("Rapport no longer sends messages to the webhook “%(name)s”. %(reason)s\n\n"
-                       "What it missed can be sent again once it is switched on: %(url)s",
-                       name=name, reason=reason, url=f"{site.config.base_url}/webhook/{webhook_id}"),
-            )  # fmt: skip
+        for owner in unit.reader.all(User, User.id == hook.owner_id, User.active.is_(True)):
+            with site.speaking(owner.language):
+                text = _("Rapport no longer sends messages to the webhook “%(name)s”. %(reason)s\n\n"
+                         "What it missed can be sent again once it is switched on: %(url)s",
+                         name=hook.name, reason=reason, url=f"{site.config.base_url}/webhook/{webhook_id}")  # fmt: skip
+                subject = _("The webhook “%(name)s” was switched off", name=hook.name)
+                enqueue_mail(site, unit.session.connection(), to=owner.email, subject=subject, text=text)
