@@ -29,6 +29,8 @@ TASK = "rapport.run_job"
 PAUSE_SECONDS = 5.0
 """How long the relay leaves a broker alone that did not answer."""
 CONNECT_SECONDS = 4
+ANSWER_SECONDS = 8
+"""A broker that says nothing for so long is taken for one that is away: packets may be lost without a word."""
 
 
 def queue_of(config: Config) -> str:
@@ -41,14 +43,16 @@ def make_celery(config: Config) -> Celery:
     from celery import Celery
 
     app = Celery("rapport", broker=config.broker_url, set_as_current=False)
-    redis = config.broker_url.startswith("redis")
-    timeouts = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": 2 * CONNECT_SECONDS}
+    if config.broker_url.startswith("redis"):
+        transport = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": ANSWER_SECONDS}
+    else:
+        transport = {"confirm_publish": True, "read_timeout": ANSWER_SECONDS, "write_timeout": ANSWER_SECONDS}
     app.conf.update(
         accept_content=["json"],
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
         broker_connection_timeout=CONNECT_SECONDS,
-        broker_transport_options=timeouts if redis else {"confirm_publish": True},
+        broker_transport_options=transport,
         task_default_queue=queue_of(config),
         task_ignore_result=True,
         worker_cancel_long_running_tasks_on_connection_loss=False,

@@ -24,20 +24,25 @@ IDLE_SECONDS = 0.5
 
 
 def attend(site: Site) -> int:
-    """Look after all that is quick, and hand due jobs to the broker where there is one; 0 when nothing was to do."""
-    done = tick(site) + deliver(site) + follow(site)
-    return done + relay_of(site.config).release(site) if site.config.jobs == "celery" else done
+    """Look after all that is quick; 0 when nothing was to do."""
+    return tick(site) + deliver(site) + follow(site)
+
+
+def hand_over(site: Site) -> int:
+    """Give due jobs to the broker, who may take long to answer; how many it took."""
+    return relay_of(site.config).release(site)
 
 
 def work(site: Site) -> int:
     """Do a little of everything that is due; 0 when nothing was. Any number of threads and processes may."""
-    return attend(site) + (run_next(site) if site.config.jobs == "threads" else 0)
+    return attend(site) + (run_next(site) if site.config.jobs == "threads" else hand_over(site))
 
 
 class Worker:
     """One thread for what is quick and some for jobs. `current` gives the site of the day: it changes when plugins do.
 
-    Where Celery does the jobs, there is the first thread only, which hands them over.
+    Where Celery does the jobs, the second kind is one thread that hands them over: plugins hear of what happened
+    whatever the broker does.
     """
 
     def __init__(self, current: Callable[[], Site], threads: int = JOB_THREADS) -> None:
@@ -46,6 +51,9 @@ class Worker:
         looks: list[Callable[[Site], int]] = [attend]
         if current().config.jobs == "threads":
             looks += [run_next] * threads
+        else:
+            looks.append(hand_over)
+            relay_of(current().config)  # here, before there are threads: Celery cannot be imported by two at once
         self._threads = [
             threading.Thread(target=self._loop, args=(look,), name=f"rapport-worker-{number}", daemon=True)
             for number, look in enumerate(looks)
