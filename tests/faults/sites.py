@@ -78,14 +78,14 @@ class Client:
     _connection: http.client.HTTPConnection | None = None
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send a request; a body that is a dictionary goes as JSON, a text as a form."""
+        """Send a request; a body that is a dictionary goes as JSON, a text as a form, bytes as they are."""
         if self.bearer:
             headers["Authorization"] = f"Bearer {self.bearer}"
         if self.cookies:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         if isinstance(body, str):
             headers |= {"Content-Type": "application/x-www-form-urlencoded", "Referer": self.base + path}
-        elif body is not None:
+        elif body is not None and not isinstance(body, bytes):
             headers["Content-Type"], body = "application/json", json.dumps(body)
         if self._connection is None:
             self._connection = http.client.HTTPConnection(urlsplit(self.base).netloc, timeout=60)

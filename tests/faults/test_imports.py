@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -9,9 +11,13 @@ from sqlalchemy import func, select
 
 from rapport import Customer
 from rapport.builtin.exchange import engine, imports
+from rapport.entities import table_of
 from rapport.testing.app import TestApp
+from tests.faults.test_killed import import_all
+from tests.mortal import mortals
 from tests.torture import tally, tries
 
+pytestmark = pytest.mark.timeout(tries(600, long=7_200))
 ROWS = 23
 
 
@@ -50,6 +56,64 @@ def test_a_bad_row_anywhere_costs_itself_or_everything_as_one_asked(app: TestApp
                 assert count(app) == known
             tried += 1
     tally("D7", "a bad row at any place", tried=tried, half_kept=0, untold=0)
+
+
+def references(app: TestApp) -> Counter[str]:
+    with app.site.db.read() as connection:
+        return Counter(connection.scalars(select(table_of(Customer).c.reference)))
+
+
+def begun(app: TestApp, file: bytes, **decided: Any) -> imports.Run:
+    run = imports.start(app.site, app.admin, "customer", file, "list.csv")
+    return imports.decide(app.site, app.admin, run.id, **decided)
+
+
+def cancelled(app: TestApp, run: imports.Run, chunks: int) -> None:
+    """Stopped by somebody after so many chunks."""
+
+    def stop(done: int, _total: int) -> None:
+        if done >= chunks * engine.CHUNK:
+            imports.stop(app.site, app.admin, run.id)
+
+    assert imports.run(app.site, app.admin, run.id, progress=stop).state == "stopped"
+
+
+def test_what_was_cancelled_or_killed_comes_in_whole_from_the_same_file(app: TestApp, monkeypatch: pytest.MonkeyPatch):
+    """Brought in anew with what tells its rows apart, and gone on with besides: every row is there, and none twice."""
+    rows, chance = tries(200, long=100_000), random.Random(11)
+    monkeypatch.setattr(engine, "CHUNK", tries(40, long=1000))
+    file = ("Name,Reference\n" + "".join(f"Customer {number},R{number}\n" for number in range(rows))).encode()
+    whole = Counter(f"R{number}" for number in range(rows))
+    same = {"match_by": ["reference"], "on_match": "skip"}
+    tried = 0
+    with mortals(keep=app.site.config) as killable:
+        for _ in range(tries(1, long=3)):
+            for way in ("cancelled", "killed"):
+                first = begun(app, file, **same)
+                if way == "cancelled":
+                    cancelled(app, first, chance.randrange(1, rows // engine.CHUNK))
+                else:
+                    at = chance.randrange(6, 24)
+                    assert killable.do(app.site.config, import_all, first.id, kill_at=at).how == "killed"
+                part = references(app)
+                assert part.total() == imports.get(app.site, app.admin, first.id).done < rows
+                again = imports.run(app.site, app.admin, begun(app, file, **same).id)
+                assert (again.state, again.created, again.skipped) == ("done", rows - part.total(), part.total())
+                assert references(app) == whole, way
+                gone_on = imports.run(app.site, app.admin, first.id)
+                assert (gone_on.state, gone_on.created + gone_on.skipped) == ("done", rows)
+                assert references(app) == whole, way
+                for run in (again, gone_on):
+                    assert imports.undo(app.site, app.admin, run.id).state == "undone"
+                assert references(app) == Counter()
+                tried += 1
+    twice = begun(app, file)
+    cancelled(app, twice, 1)
+    imports.run(app.site, app.admin, begun(app, file).id)
+    control = references(app).total() - rows
+    assert control == engine.CHUNK, "the control: where nothing tells rows apart, those that were there come twice"
+    tally("D7", "a list cancelled or killed, and the same file again", tried=tried, rows=rows, lost=0, twice=0,
+          control=control)  # fmt: skip
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

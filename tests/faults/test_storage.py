@@ -7,6 +7,7 @@ import io
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -155,6 +156,20 @@ def held(path: str, seconds: float) -> Any:
     finally:
         process.wait(60)
         process.stdout.close()
+
+
+def test_who_begins_to_write_holds_the_lock_from_then_on(app: TestApp):
+    """Also while it only reads: who takes the lock at the first write fails at once where another wrote meanwhile."""
+    ada = app.create_customer(name="Ada")
+    path = app.site.db.url.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+        with app.site.write(app.admin) as unit:
+            record = unit.get(Customer, ada.id)
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+            unit.update(record, {"name": "Ada Lovelace"})
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
 
 
 @pytest.mark.parametrize(("seconds", "patience"), [(0.5, 1.5), (3.0, 1.5), (0.5, 0.0)])

@@ -5,21 +5,28 @@ Every kind of record there is, users and those of plugins among them, over the A
 
 from __future__ import annotations
 
+import json
+import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
 from rapport.plugins import discover
 from rapport.records import Unit
+from rapport.records.log import change_log
 from rapport.testing.app import PASSWORD, TestApp
 from rapport.testing.values import Examples, value_of
+from rapport.workflows import Workflow
 from tests.faults.sites import Client, Form, at_once, changeable, clients, fill, served, served_here, token
 from tests.torture import tally, tries
 
 pytestmark = pytest.mark.timeout(tries(1200, long=14_400))
+NDJSON = "application/x-ndjson"
 
 
 @dataclass
@@ -129,6 +136,165 @@ def _by_forms(app: TestApp, tabs: list[Client], made: dict[str, UUID]) -> None:
         kinds += 1
     assert kinds > 6
     tally("D2", "two tabs with one form", tried=tried.total(), kinds=kinds, applied=tried[302], told=tried[409], lost=0)
+
+
+WORKFLOW = """
+name: welcome
+entity: customer
+start: {event: created}
+initial: fresh
+states:
+  fresh: {entry: [{set: {job_title: New}}], final: true}
+"""
+
+
+class Rivals:
+    """A user at a record, and something else that changes it at the same moment."""
+
+    def __init__(self, app: TestApp, user: Client, other: Client) -> None:
+        self.app, self.user, self.other = app, user, other
+        self.told: Counter[int] = Counter()
+        self.applied: Counter[str] = Counter()
+
+    def make(self, name: str) -> str:
+        """A new record, of which one version is there."""
+        made = self.user.ask("POST", "/api/v1/customer", {"name": name})
+        assert made.status == 201
+        self.applied[made.json["id"]] += 1
+        return str(made.json["id"])
+
+    def saves(self, record_id: str, **values: Any) -> int:
+        """Change a record that one has just read; what one is told."""
+        path = f"/api/v1/customer/{record_id}"
+        tag = self.user.ask("GET", path).headers["etag"]
+        return self.noted(record_id, self.user.ask("PATCH", path, values, **{"If-Match": tag}).status)
+
+    def noted(self, record_id: str, status: int) -> int:
+        assert status in {200, 302, 303, 409, 412}, status
+        self.told[status] += 1
+        self.applied[record_id] += status < 400
+        return status
+
+    def overwritten(self) -> int:
+        """How many changes that somebody was told are saved made no version of their own, one after the other."""
+        with self.app.site.db.read() as connection:
+            rows = connection.execute(select(change_log.c.record_id, change_log.c.version)).all()
+        made: dict[str, list[int]] = {each: [] for each in self.applied}
+        for record_id, number in rows:
+            if str(record_id) in made:
+                made[str(record_id)].append(number)
+        assert all(sorted(each) == list(range(1, len(each) + 1)) for each in made.values()), "a version twice, or none"
+        return sum(max(0, count - len(made[record_id])) for record_id, count in self.applied.items())
+
+
+def test_a_bulk_edit_a_workflow_and_tabs_against_a_user(make_app: Any):
+    """Whatever else writes: what anybody was told is saved stands, and everybody else was told."""
+    with make_app() as app:
+        with app.site.write(app.admin) as unit:
+            unit.create(Workflow, {"source": WORKFLOW})
+        bearer = token(app)
+        with (
+            served(app.site.config, workers=2, jobs=True) as server,
+            clients(server.base, 3, bearer) as (user, lines, *_),
+            clients(server.base, 2) as tabs,
+        ):
+            for tab in tabs:
+                tab.sign_in(app.admin.email, PASSWORD)
+            rivals = Rivals(app, user, lines)
+            for turn in range(tries(2, long=300)):
+                many = [rivals.make(f"Customer {turn}-{number}") for number in range(3)]
+                for each in many:
+                    _against_a_workflow(rivals, each)
+                _against_lines(rivals, many)
+                _against_the_list(rivals, tabs[0], many)
+                _against_tabs(rivals, tabs, many[0])
+        assert rivals.overwritten() == 0
+        rivals.applied[many[0]] += 1  # the control: somebody was told so, and it is not
+        control = rivals.overwritten()
+    assert control == 1
+    tally("D2", "a bulk edit, a workflow, two tabs against a user", tried=rivals.told.total(), lost=0, control=control,
+          told=sum(count for status, count in rivals.told.items() if status >= 400))  # fmt: skip
+
+
+def _against_a_workflow(rivals: Rivals, record_id: str) -> None:
+    """It sets a field of a new record, while somebody writes its note again and again."""
+    path, note, until = f"/api/v1/customer/{record_id}", "", time.monotonic() + 60
+    while (now := rivals.user.ask("GET", path).json)["job_title"] != "New":
+        assert now["note"] == note, "the workflow has overwritten what was saved"
+        assert time.monotonic() < until, "the workflow does not come"
+        if rivals.saves(record_id, note=f"{note}x"[-50:]) == 200:
+            note = f"{note}x"[-50:]
+    assert rivals.user.ask("GET", path).json["note"] == note
+    rivals.applied[record_id] += 1
+
+
+def _against_lines(rivals: Rivals, many: list[str]) -> None:
+    """Lines of a bulk request, each with the version that was seen, and one of these records saved meanwhile."""
+    seen = {each: rivals.user.ask("GET", f"/api/v1/customer/{each}").json["version"] for each in many}
+    body = "\n".join(
+        json.dumps({"op": "update", "id": each, "version": seen[each], "values": {"source": "Lines"}}) for each in many
+    )
+
+    def work(number: int) -> Any:
+        if number:
+            return rivals.saves(many[-1], source="User")
+        return rivals.other.ask("POST", "/api/v1/customer/bulk", body.encode(), **{"Content-Type": NDJSON})
+
+    answer, saved = at_once(2, work)
+    outcomes = [json.loads(line) for line in answer.body.splitlines()]
+    for each, outcome in zip(many, outcomes, strict=True):
+        rivals.noted(each, outcome["status"])
+    now = rivals.user.ask("GET", f"/api/v1/customer/{many[-1]}").json
+    expected = seen[many[-1]] + (saved == 200) + (outcomes[-1]["status"] == 200)
+    assert now["version"] == expected, (saved, outcomes)
+
+
+def _against_the_list(rivals: Rivals, tab: Client, many: list[str]) -> None:
+    """Rows chosen in a list get one value; a form of one of them was open before, and is refused after."""
+    form = Form(tab.ask("GET", f"/customer/{many[0]}/edit").body.decode())
+    chosen = [("ids", each) for each in many]
+    csrf = next(value for name, value in form.values if name == "csrf_token")
+    body = urlencode([*chosen, ("do", "set"), ("field", "source"), ("source", "List"), ("csrf_token", csrf)])
+
+    def work(number: int) -> int:
+        if number:
+            return rivals.saves(many[-1], note="of the user")
+        return tab.ask("POST", "/customer/bulk", body).status
+
+    bulk, saved = at_once(2, work)
+    for each in many:
+        rivals.noted(each, bulk)
+    assert bulk in {302, 303}, bulk
+    last = rivals.user.ask("GET", f"/api/v1/customer/{many[-1]}").json
+    assert last["source"] == "List"
+    assert (last["note"] == "of the user") == (saved == 200)
+    assert rivals.noted(many[0], tab.ask("POST", f"/customer/{many[0]}/edit", form.sent(source="Form")).status) == 409
+    assert rivals.user.ask("GET", f"/api/v1/customer/{many[0]}").json["source"] == "List"
+
+
+def _against_tabs(rivals: Rivals, tabs: list[Client], record_id: str) -> None:
+    """The form in two tabs, the field in the list as htmx sends it, and a program: all have seen the same version."""
+    path, edit = f"/api/v1/customer/{record_id}", f"/customer/{record_id}/edit"
+    forms = [Form(tab.ask("GET", edit).body.decode()) for tab in tabs]
+    seen = rivals.user.ask("GET", path)
+    csrf = next(value for name, value in forms[0].values if name == "csrf_token")
+    cell = urlencode({"version": seen.json["version"], "email": "cell@example.com", "csrf_token": csrf})
+
+    def work(number: int) -> int:
+        if number == 0:
+            return rivals.user.ask("PATCH", path, {"note": "program"}, **{"If-Match": seen.headers["etag"]}).status
+        if number == 1:
+            return rivals.other.ask("PATCH", path, {"note": "other"}, **{"If-Match": seen.headers["etag"]}).status
+        if number == 2:
+            return tabs[1].ask("POST", edit, forms[1].sent(note="tab")).status
+        headers = {"HX-Request": "true"}
+        return tabs[0].ask("POST", f"/customer/{record_id}/cell/email", cell, **headers).status
+
+    statuses = at_once(4, work)
+    for status in statuses:
+        rivals.noted(record_id, status)
+    assert sum(status < 400 for status in statuses) == 1, statuses
+    assert rivals.user.ask("GET", path).json["version"] == seen.json["version"] + 1
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select, update
 
-from rapport import Customer, Invalid, Job, JobContext, RapportError, enqueue_job
+from rapport import Customer, Invalid, Job, JobContext, RapportError, User, enqueue_job
 from rapport import jobs as jobs_module
+from rapport.access.service import deactivate
 from rapport.jobs import LEASE, Lost, cancel_job, job_table, release_jobs, run_next, run_released
 from rapport.testing import TestApp
 
@@ -137,6 +138,48 @@ def test_a_job_that_says_what_is_wrong_is_not_tried_again(app):
     assert [(row.state, row.attempts, row.message) for row in rows(app)] == [
         ("failed", 1, "There is no such customer.")
     ]
+
+
+def test_the_job_of_somebody_who_left_is_not_done(app):
+    """Rights are those of the moment at which it runs."""
+    ran: list[str] = []
+    with_job(app, "alpha.note", lambda context: ran.append(context.actor.name))
+    leaver = app.user("Lea")
+    with app.site.db.write() as connection:
+        enqueue_job(connection, "alpha.note", {}, actor=leaver)
+    with app.site.write(app.admin) as unit:
+        deactivate(unit, unit.get(User, leaver.id))
+    app.site.forget_actors()
+    work_off(app)
+    assert ran == []
+    assert [(row.state, row.message) for row in rows(app)] == [("failed", "alpha.note: its user is no longer active.")]
+
+
+def test_a_job_that_ends_every_process_is_given_up(app, clock):
+    """Nothing is heard of it: each time its lease runs out, and after so many attempts nobody tries again."""
+    ran: list[int] = []
+    with_job(app, "alpha.deadly", lambda context: ran.append(context.attempt), attempts=3)
+    job = ask(app, "alpha.deadly")
+    for attempt in range(1, 4):  # as a process leaves it that took the job and was killed
+        with app.site.db.write() as connection:
+            left = update(job_table).where(job_table.c.id == job)
+            connection.execute(left.values(state="running", attempts=attempt, fence=attempt, leased_until=clock.now))
+        clock.forward(seconds=LEASE.total_seconds() + 1)
+    work_off(app)
+    assert ran == []
+    assert [(row.state, row.message) for row in rows(app)] == [
+        ("failed", "alpha.deadly: each time it ran, its process ended or it hung.")
+    ]
+
+
+def test_a_job_under_way_is_left_to_whoever_does_it(app):
+    """Its lease says so to every other worker, until nothing was heard for too long."""
+    seen: list[tuple[int, bool]] = []
+    with_job(app, "alpha.slow", lambda context: seen.append((context.attempt, run_next(app.site))))
+    ask(app, "alpha.slow")
+    work_off(app)
+    assert seen == [(1, False)]
+    assert [(row.state, row.attempts) for row in rows(app)] == [("done", 1)]
 
 
 def test_who_lost_the_job_cannot_say_anything_of_it_any_more(app, clock):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
-from rapport import Conflict, Customer, Forbidden, Invalid, Stale, Task, Team, hookimpl, uuid7
+from rapport import Conflict, Customer, Forbidden, Invalid, Stale, Task, Team, enqueue_job, hookimpl, uuid7
 from rapport.customers import ContactPoint, Relation
 from rapport.customers.matching import find_duplicates
 from rapport.customers.service import merge, timeline, undo_merge
+from rapport.entities import table_of
 from rapport.events import deliver, deliver_all
 from rapport.interactions import Interaction
+from rapport.jobs import job_table
 from rapport.records.log import change_log, delivery_table
 from rapport.records.unit import undo
 
@@ -47,6 +52,31 @@ def test_nothing_of_a_unit_that_fails_is_kept(app):
         assert reader.search("Ada", entities=["customer"]) == []
     with app.site.db.read() as connection:
         assert connection.execute(select(change_log).where(change_log.c.entity == "customer")).all() == []
+
+
+@pytest.mark.parametrize("gone", ["archive", "delete"])
+def test_nothing_that_is_put_away_leaves_its_words_behind(app, gone):
+    """No search shows it, and nobody who reads the tables finds what was in it."""
+    ada, bob = app.create_customer(name="Ada Lovelace"), app.create_customer(name="Bob")
+    with app.site.write(app.admin) as unit:
+        getattr(unit, gone)(unit.get(Customer, ada.id))
+    with app.site.db.read() as connection:
+        found = connection.scalars(text("SELECT record_id FROM search_document WHERE entity = 'customer'")).all()
+    assert {UUID(str(each)) for each in found} == {bob.id}
+    with app.site.read(app.admin) as reader:
+        assert reader.search("Lovelace") == []
+
+
+def test_an_error_anywhere_in_a_unit_takes_all_of_it_back(app):
+    """Also what was sent to the database already, its log and what it asked for."""
+    with pytest.raises(ZeroDivisionError), app.site.write(app.admin) as unit:  # noqa: PT012
+        unit.create(Customer, {"name": "Ada"})
+        enqueue_job(unit.session.connection(), "core.forget_jobs", {}, actor=app.admin)
+        raise ZeroDivisionError
+    with app.site.db.read() as connection:
+        assert connection.scalar(select(Customer.id)) is None
+        assert connection.execute(select(change_log).where(change_log.c.entity == "customer")).all() == []
+        assert connection.execute(select(job_table).where(job_table.c.name == "core.forget_jobs")).all() == []
 
 
 def test_every_wrong_field_is_named_at_once(app):
@@ -104,6 +134,34 @@ def test_a_reference_to_nothing_is_refused_like_one_to_a_hidden_record(app):
     with pytest.raises(Invalid) as caught, app.site.write(app.admin) as unit:
         unit.create(Task, {"title": "Call", "customer_id": str(uuid7())})
     assert str(caught.value) == "customer_id points at a record that does not exist (Customer)."
+
+
+def test_what_a_savepoint_took_back_is_not_logged(app):
+    """As an import does with a row that the database refuses: it goes on without that one."""
+    with app.site.write(app.admin) as unit:
+        kept = unit.create(Customer, {"name": "Ada"})
+        with contextlib.suppress(ZeroDivisionError), unit.session.begin_nested():
+            gone = unit.create(Customer, {"name": "Bob"})
+            raise ZeroDivisionError
+    assert [action for action, *_ in log_of(app, kept)] == ["created"]
+    assert log_of(app, gone) == []
+    with app.site.read(app.admin) as reader:
+        assert [customer.name for customer in reader.all(Customer)] == ["Ada"]
+
+
+def test_the_database_itself_keeps_every_reference_whichever_way_one_writes(app):
+    """Also past the unit of work: a row that refers to nothing is refused."""
+    ada = app.create_customer(name="Ada")
+    with app.site.write(app.admin) as unit:
+        unit.create(Task, {"title": "Call", "customer_id": ada.id})
+        unit.create(ContactPoint, {"customer_id": ada.id, "kind": "email", "value": "ada@example.com"})
+    points, customers = table_of(ContactPoint), table_of(Customer)
+    with pytest.raises(IntegrityError), app.site.db.write() as connection:
+        connection.execute(update(points).values(customer_id=uuid7()))
+    with pytest.raises(IntegrityError), app.site.db.write() as connection:
+        connection.execute(update(customers).values(organisation_id=uuid7()))
+    with app.site.db.write() as connection:
+        assert connection.scalar(select(points.c.customer_id)) == ada.id
 
 
 def test_a_member_changes_their_own_and_not_anothers(app):
