@@ -233,6 +233,9 @@ def test_a_backup_that_lies_about_its_rows_or_reaches_outside_is_refused(
         manifest["files"]["files/../../outside"] = manifest["files"]["files/letter"]
         contents["files/../../outside"] = contents["files/letter"]
 
+    def swap(manifest, contents) -> None:
+        contents["files/letter"] = b"Dear Bob"
+
     def age(manifest, contents) -> None:
         manifest["format"] = 99
 
@@ -240,6 +243,8 @@ def test_a_backup_that_lies_about_its_rows_or_reaches_outside_is_refused(
     assert "the table user does not have the rows it should" in lied
     outside = type_("restore", rewritten(reach), "--to", "other").stderr
     assert "files/../../outside is no name for a file of a backup" in outside
+    swapped = type_("restore", rewritten(swap), "--to", "other").stderr
+    assert "files/letter is not what was backed up" in swapped
     newer = type_("restore", rewritten(age), "--to", "other").stderr
     assert "in a format this version does not know. Restore it with that version, or update this one." in newer
     assert not (tmp_path / "other").exists()
