@@ -213,7 +213,7 @@ def list_page(name: str) -> str | tuple[str, int]:
     return render_template("pages/list.html", **facts), (422 if errors else 200)
 
 
-def _counted(entity: type[Entity], ask: Asked, page: Page[Any]) -> tuple[int, bool]:
+def _counted(entity: type[Entity], ask: Asked, page: Page) -> tuple[int, bool]:
     """How many the list has, and whether that is exact; people wait for the rows, not for the number above them."""
     shown = len(page.items)
     if page.next_cursor is None and not request.args.get("cursor"):
