@@ -3,7 +3,7 @@
 from rapport.entities.base import Entity, EntityMeta, Extension, Link, Owned, Staged, column_of, entity_class, table_of
 from rapport.entities.custom import set_custom
 from rapport.entities.fields import Choice, Field, field, ref
-from rapport.entities.types import utcnow, uuid7
+from rapport.entities.types import utcnow, uuid7, uuid7s
 
 __all__ = [
     "Choice",
@@ -22,4 +22,5 @@ __all__ = [
     "table_of",
     "utcnow",
     "uuid7",
+    "uuid7s",
 ]

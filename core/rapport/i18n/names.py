@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from typing import Literal
@@ -31,11 +32,13 @@ _ZERO_WIDTH_NON_JOINER = "\u200c"
 
 def script_of(text: str) -> Script:
     """The script of a name, by its first letter."""
-    for char in text:
-        if char.isalpha():
-            name = unicodedata.name(char, "")
-            return next((script for start, script in _SCRIPTS if name.startswith(start)), "other")
-    return "other"
+    return next((_script_of_letter(char) for char in text if char.isalpha()), "other")
+
+
+@functools.lru_cache(maxsize=4096)
+def _script_of_letter(letter: str) -> Script:
+    name = unicodedata.name(letter, "")
+    return next((script for start, script in _SCRIPTS if name.startswith(start)), "other")
 
 
 def full_name(given: str, family: str, lang: str = "") -> str:

@@ -25,9 +25,14 @@ _PLAIN_EMAIL = re.compile(
 _LOCAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*")
 
 
+def is_plain_email(text: str) -> bool:
+    """Whether `normalise_email` would leave an address as it is, told at a glance."""
+    return len(text) <= 64 and _PLAIN_EMAIL.fullmatch(text) is not None
+
+
 def normalise_email(text: str) -> str:
     """An address in small letters: people type one both ways, and no server in use tells the two apart."""
-    if len(text) <= 64 and _PLAIN_EMAIL.fullmatch(text):
+    if is_plain_email(text):
         return text
     address = without_marks(text).strip()
     if address[:7].lower() == "mailto:":
@@ -73,6 +78,11 @@ def use_region(region: str | None) -> Iterator[None]:
         yield
     finally:
         _region.reset(token)
+
+
+def is_plain_phone(text: str) -> bool:
+    """Whether `normalise_phone` would leave a number as it is, told at a glance."""
+    return _E164(text) is not None
 
 
 def normalise_phone(text: str, region: str | None = None) -> str:

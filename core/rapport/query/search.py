@@ -108,11 +108,16 @@ def index_documents(connection: Connection, documents: Iterable[Document], *, ne
     """
     latest = {(entity, record_id): text for entity, record_id, text in documents}
     for keys in _chunks(list(latest)):
-        texts = {key: normalise(latest[key][:MAX_DOCUMENT]) for key in keys}
-        if connection.dialect.name == "sqlite":
-            _index_on_sqlite(connection, texts, {} if new else _known_ids(connection, keys))
-        else:
-            _index_on_postgresql(connection, texts)
+        plain = [normalise(latest[key][:MAX_DOCUMENT]) for key in keys]
+        _index(
+            connection, keys, plain, {} if new or connection.dialect.name != "sqlite" else _known_ids(connection, keys)
+        )
+
+
+def index_new(connection: Connection, entity: str, ids: Sequence[UUID], texts: Sequence[str]) -> None:
+    """Make records of one kind findable that were created just now, each once."""
+    plain = [normalise(text[:MAX_DOCUMENT]) for text in texts]
+    _index(connection, [(entity, record_id) for record_id in ids], plain, {})
 
 
 def forget_documents(connection: Connection, records: Iterable[Key]) -> None:
@@ -157,12 +162,21 @@ def _known_ids(connection: Connection, keys: Sequence[Key]) -> dict[Key, int]:
 # second.
 
 
-def _index_on_sqlite(connection: Connection, texts: Mapping[Key, str], known: Mapping[Key, int]) -> None:
+def _index(connection: Connection, keys: Sequence[Key], plain: Sequence[str], known: Mapping[Key, int]) -> None:
+    if connection.dialect.name == "sqlite":
+        _index_on_sqlite(connection, keys, plain, known)
+    else:
+        _index_on_postgresql(connection, keys, plain)
+
+
+def _index_on_sqlite(
+    connection: Connection, keys: Sequence[Key], texts: Sequence[str], known: Mapping[Key, int]
+) -> None:
     # There is one writer at a time, so the next free ids are ours.
     new = itertools.count((connection.scalar(_LAST) or 0) + 1)
     documents, words = [], []
-    for key, plain in texts.items():
-        row = known[key] if key in known else next(new)
+    for key, plain in zip(keys, texts, strict=True):
+        row = known[key] if known and key in known else next(new)
         documents.append((row, key[0], key[1].hex, _title(plain)))
         words.append((row, " ".join(tokens_of(plain))))
     if known:
@@ -173,18 +187,17 @@ def _index_on_sqlite(connection: Connection, texts: Mapping[Key, str], known: Ma
     connection.exec_driver_sql("INSERT INTO search_index (rowid, words) VALUES (?, ?)", words)
 
 
-def _index_on_postgresql(connection: Connection, texts: Mapping[Key, str]) -> None:
-    titles = [_title(plain) for plain in texts.values()]
+def _index_on_postgresql(connection: Connection, keys: Sequence[Key], texts: Sequence[str]) -> None:
+    titles = [_title(plain) for plain in texts]
     words = [
-        " ".join([f"{word}:{place}" for place, word in enumerate(tokens_of(plain)[:_MAX_PLACE], 1)])
-        for plain in texts.values()
+        " ".join([f"{word}:{place}" for place, word in enumerate(tokens_of(plain)[:_MAX_PLACE], 1)]) for plain in texts
     ]
     connection.exec_driver_sql(
         "INSERT INTO search_document (entity, record_id, title, words) "
         "SELECT entity, record_id, title, words::tsvector "
         "FROM unnest(%s::text[], %s::uuid[], %s::text[], %s::text[]) AS given (entity, record_id, title, words) "
         "ON CONFLICT (record_id, entity) DO UPDATE SET title = excluded.title, words = excluded.words",
-        ([entity for entity, _ in texts], [record_id for _, record_id in texts], titles, words),
+        ([entity for entity, _ in keys], [record_id for _, record_id in keys], titles, words),
     )
 
 

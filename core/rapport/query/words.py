@@ -33,6 +33,7 @@ _DIGITS = re.compile(r"\D+")
 _LIGATURES = str.maketrans(
     {"œ": "oe", "Œ": "oe", "æ": "ae", "Æ": "ae", "ß": "ss", "ẞ": "ss", "þ": "th", "Þ": "th", "\u200c": " "}
 )
+_LIGATURE = re.compile(f"[{''.join(map(chr, _LIGATURES))}]")
 
 
 def normalise(text: str) -> str:
@@ -40,7 +41,9 @@ def normalise(text: str) -> str:
     if text.isascii():
         return text.lower()
     # Joiners become spaces before folding would drop them: both ways of writing are looked after by `tokens`.
-    return fold(unicodedata.normalize("NFKC", text.translate(_LIGATURES)))
+    if _LIGATURE.search(text):
+        text = text.translate(_LIGATURES)
+    return fold(unicodedata.normalize("NFKC", text))
 
 
 def tokens(text: str) -> list[str]:
@@ -50,9 +53,11 @@ def tokens(text: str) -> list[str]:
 
 def tokens_of(plain: str) -> list[str]:
     """As `tokens`, for a text that is normalised already."""
-    found = [word[:_MAX_WORD] for word in (_ASCII_WORD if plain.isascii() else _WORD).findall(plain)]
+    found: list[str] = (_ASCII_WORD if plain.isascii() else _WORD).findall(plain)
+    if len(plain) > _MAX_WORD:
+        found = [word[:_MAX_WORD] for word in found]
     for phone in _PHONE.findall(plain):
-        found += _phone_tokens(_DIGITS.sub("", phone))
+        found += _phone_tokens(phone if phone.isdecimal() else _DIGITS.sub("", phone))
     if "'" in plain or "-" in plain:
         for linked in _JOINED.findall(plain):
             found += _together(_LINKED.split(linked))
@@ -62,12 +67,14 @@ def tokens_of(plain: str) -> list[str]:
     return found
 
 
-def _phone_tokens(digits: str) -> Iterator[str]:
+def _phone_tokens(digits: str) -> list[str]:
     """All digits; the last 10 and 9, which is most countries' number without its code; all from the end."""
-    if 7 <= len(digits) <= 15:
-        yield digits
-        yield from (digits[-length:] for length in (10, 9) if length < len(digits))
-        yield _from_the_end(digits)
+    length = len(digits)
+    if not 7 <= length <= 15:
+        return []
+    if length > 10:
+        return [digits, digits[-10:], digits[-9:], _from_the_end(digits)]
+    return [digits, digits[-9:], _from_the_end(digits)] if length == 10 else [digits, _from_the_end(digits)]
 
 
 def _from_the_end(digits: str) -> str:
@@ -75,10 +82,9 @@ def _from_the_end(digits: str) -> str:
     return f"end{digits[::-1]}"
 
 
-def _together(parts: Sequence[str]) -> Iterator[str]:
-    yield from (first + second for first, second in pairwise(parts))
-    if 2 < len(parts) < 6:
-        yield "".join(parts)
+def _together(parts: Sequence[str]) -> list[str]:
+    pairs = [first + second for first, second in pairwise(parts)]
+    return [*pairs, "".join(parts)] if 2 < len(parts) < 6 else pairs
 
 
 # Queries -------------------------------------------------------------------------------------------------------------

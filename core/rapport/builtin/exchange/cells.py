@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from rapport.entities.fields import _CONTROL, Field
 from rapport.i18n.calendars import Calendar
 from rapport.i18n.catalogs import N_, _
 from rapport.i18n.reading import parse_date, parse_money, parse_number
+from rapport.i18n.values import is_plain_email, is_plain_phone
 from rapport.query.fold import fold
 
 DATES = ("day-first", "month-first")
@@ -27,6 +29,8 @@ _NUMBERS = re.compile(r"(\d{1,2})([/.\- ])(\d{1,2})\2(\d{4})")
 _ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _WHOLE = re.compile(r"[+-]?\d{1,15}")
 _PLAIN = re.compile(r"[+-]?\d{1,14}(\.(\d{1,2}|\d{4,9}))?")
+_AS_IT_IS: Mapping[str, Callable[[str], bool]] = {"email": is_plain_email, "phone": is_plain_phone}
+"""What nearly every cell of a kind looks like that is kept as it was written."""
 _YES = (N_("yes"), "y", "true", "1", "on", "x", "oui", "ja", "بله", "آری", "כן", "是", "✓")
 _NO = (N_("no"), "n", "false", "0", "off", "-", "non", "nein", "خیر", "نه", "לא", "否")
 
@@ -46,6 +50,9 @@ class Cells:
         """The values of a column. References and choices stay texts: they are looked up by the chunk."""
         if field.kind in {"text", "longtext"}:
             return _texts(field, cells)
+        if field.kind in {"choice", "reference"}:
+            with contextlib.suppress(AttributeError):  # numbers of a workbook, blanks of JSON
+                return [cell.strip() or None for cell in cells], {}
         return self._one_by_one(field, cells)
 
     def amounts(self, field: Field, cells: Sequence[Any], currencies: list[str | None]) -> Read:
@@ -70,12 +77,16 @@ class Cells:
 
     def _one_by_one(self, field: Field, cells: Sequence[Any]) -> Read:
         load = self._loader(field)
+        stays = _AS_IT_IS.get(field.kind) if field.max_length >= 64 else None
         values: list[Any] = [None] * len(cells)
         errors: dict[int, str] = {}
         for at, cell in enumerate(cells):
             if cell is None or cell == "":
                 continue
             value = cell.strip() if isinstance(cell, str) else cell
+            if stays is not None and isinstance(value, str) and stays(value):
+                values[at] = value
+                continue
             if is_blank(value):
                 continue
             try:

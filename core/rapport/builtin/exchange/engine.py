@@ -25,6 +25,7 @@ from rapport.errors import Conflict, Forbidden, Invalid, NotFound, Problem, Stal
 from rapport.i18n.catalogs import _
 from rapport.query.fold import fold
 from rapport.records import Reader, Unit
+from rapport.records.bulk import Bulk
 from rapport.records.unit import assign
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ class Importer:
         problems: dict[int, list[RowProblem]] = {}
         currencies: dict[str, list[str | None]] = {}
         pending: list[tuple[str, list[Any]]] = []
+        unknown: list[tuple[str, dict[int, str]]] = []
         for column in self.columns:
             cells = by_column[column.position]
             decisions = self.run.decisions.get(column.target)
@@ -220,6 +222,8 @@ class Importer:
                 parts.append((column, found))
             elif column.field.name in self.lookups:
                 pending.append((column.field.name, found))
+            elif column.field.name in self.choices:
+                plain.append((column.field.name, self._chosen(column.field.name, found, unknown)))
             else:
                 plain.append((column.field.name, found))
         for name, found in currencies.items():
@@ -236,8 +240,10 @@ class Importer:
                     row.pending[name] = text
         for at, wrong in problems.items():
             rows[at].problems += wrong
-        for name, known in self.choices.items():
-            self._choose(name, known, rows)
+        for name, texts in unknown:
+            message = _must_be(self.meta.fields[name])
+            for at, text in texts.items():
+                rows[at].problems.append(RowProblem(rows[at].line, name, text, "unknown", message))
         return rows
 
     def _as_rows(self, lines: Sequence[int], plain: Sequence[tuple[str, list[Any]]]) -> list[FileRow]:
@@ -246,8 +252,9 @@ class Importer:
         names = [name for name, _values in plain]
         return [
             FileRow(line, {name: value for name, value in zip(names, values, strict=True) if value is not None})
+            if None in values else FileRow(line, dict(zip(names, values, strict=True)))
             for line, values in zip(lines, zip(*(values for _name, values in plain), strict=True), strict=True)
-        ]
+        ]  # fmt: skip
 
     def _read_column(
         self, column: Column, cells: Sequence[Any], currencies: dict[str, list[str | None]]
@@ -284,19 +291,12 @@ class Importer:
                     )
         return found
 
-    def _choose(self, name: str, known: Mapping[str, str], rows: Sequence[FileRow]) -> None:
-        policy = self.run.on_missing.get(name, "refuse")
-        for row in rows:
-            text = row.state.get(name)
-            if text is None:
-                continue
-            value = known.get(fold(text))
-            if value is not None:
-                row.state[name] = value
-                continue
-            del row.state[name]
-            if policy != "empty":
-                row.problems.append(RowProblem(row.line, name, text, "unknown", _must_be(self.meta.fields[name])))
+    def _chosen(self, name: str, found: list[Any], unknown: list[tuple[str, dict[int, str]]]) -> list[Any]:
+        """The values behind what people write for them; where there is none, None, and perhaps a problem."""
+        known = {text: self.choices[name].get(fold(text)) for text in set(found) if text is not None}
+        if None in known.values() and self.run.on_missing.get(name, "refuse") != "empty":
+            unknown.append((name, {at: text for at, text in enumerate(found) if text and known[text] is None}))
+        return [known.get(text) for text in found]
 
     # Steps of plugins ------------------------------------------------------------------------------------------------
 
@@ -361,8 +361,10 @@ class Importer:
 
     def _key(self, row: FileRow) -> tuple[Any, ...] | None:
         """What identifies the row among the records; None when a part of it is blank."""
+        if not self.run.match_by:
+            return None
         values = tuple(row.state.get(name, row.pending.get(name)) for name in self.run.match_by)
-        return None if not values or any(value is None for value in values) else values
+        return None if any(value is None for value in values) else values
 
     def _take_segment(self, unit: Unit, rows: Sequence[FileRow], outcome: Outcome) -> None:  # noqa: PLR0912
         if not rows:
@@ -507,12 +509,13 @@ class Importer:
         taken = self._taken(unit, rows)
         # The records that rows point at, held so that `complete` finds them without asking for each.
         held = self._hold(unit, rows)
+        bulk = Bulk(unit, self.entity)
         for row in rows:
-            state = {**self.constants, **row.state}
+            state = {**self.constants, **row.state} if self.constants else row.state
             if self._lacking(row, state) or self._is_taken(row, taken):
                 continue
             try:
-                record, problems = unit.build(self.entity, state)
+                record, problems = bulk.build(state)
             except REFUSALS as error:
                 self._refuse(row, error)
                 continue
@@ -520,11 +523,17 @@ class Importer:
                 row.problems += [RowProblem(row.line, p.field or "", "", "rule", p.message) for p in problems]
                 continue
             built.append((row, record))
-        self._in_halves(unit, built, lambda part: self._insert(unit, part))
+        bulk.settle()
+        self._in_halves(unit, built, lambda part: self._insert(unit, part, bulk))
         del held
-        return sum(1 for row, _record in built if not row.problems)
+        made = [record for row, record in built if not row.problems]
+        if self.seen is None:
+            bulk.log(made)
+        return len(made)
 
     def _lacking(self, row: FileRow, state: Mapping[str, Any]) -> bool:
+        if not self.required:
+            return False
         lacking = [f for f in self.required if state.get(f.name) is None]
         row.problems += [RowProblem(row.line, f.name, "", "missing", _("is missing.")) for f in lacking]
         return bool(lacking)
@@ -542,6 +551,8 @@ class Importer:
         return taken
 
     def _is_taken(self, row: FileRow, taken: dict[str, set[Any]]) -> bool:
+        if not taken:
+            return False
         for name, values in taken.items():
             value = row.state.get(name)
             if value is None:
@@ -566,8 +577,8 @@ class Importer:
                 held += unit.session.scalars(statement)
         return held
 
-    def _insert(self, unit: Unit, part: Sequence[tuple[FileRow, Entity]]) -> None:
-        unit.insert_many([record for _row, record in part])
+    def _insert(self, unit: Unit, part: Sequence[tuple[FileRow, Entity]], bulk: Bulk) -> None:
+        bulk.insert([record for _row, record in part])
         scope = row_scope(self.entity, self.actor, "create")
         if scope is None:
             return
