@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -23,8 +23,8 @@ from rapport.http import policy_of
 from rapport.records import reader as readers
 from rapport.records.reader import Reader
 from tests.security import walk
-from tests.security.walk import Asking, Found, Request, check, some
-from tests.security.world import FITTING, OPEN, Marked, Principal, World, everything, opened, tokens_in, visible
+from tests.security.walk import Found, Request, check, some
+from tests.security.world import FITTING, OPEN, Marked, Principal, World, everything, tokens_in, visible
 from tests.torture import LONG, tally, tries
 
 ALIKE = tries(1, long=1000)
@@ -48,23 +48,6 @@ class Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(self.format(record))
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One site for all that follows; each request that changed something is taken back."""
-    with opened(tmp_path_factory.mktemp("access")) as found:
-        for principal in found.principals.values():
-            if principal.api is not None:
-                principal.api.get("/api/v1/me")  # its first use is noted
-        found.remember()
-        yield found
-
-
-@pytest.fixture(scope="module")
-def requests(world: World) -> list[Request]:
-    """Every request there is."""
-    return list(Asking(world).all())
 
 
 # A2: nothing is without its row --------------------------------------------------------------------------------------

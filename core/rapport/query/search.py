@@ -214,19 +214,21 @@ def _title(plain: str) -> str:
 
 
 def search_ids(
-    connection: Connection, query: str, entities: Sequence[str] | None = None, limit: int = 50
-) -> list[tuple[str, UUID]]:
+    connection: Connection, query: str, entities: Sequence[str] | None = None, limit: int = 50,
+    within: ColumnElement[bool] | None = None,
+) -> list[tuple[str, UUID]]:  # fmt: skip
     """Records that have every word of the query, the last one perhaps unfinished: (entity, record id), best first.
 
-    First those whose title begins with the query, then those with such a word in the title, each by title. The caller
-    still has to see that the actor may read them.
+    First those whose title begins with the query, then those with such a word in the title, each by title. `within` is
+    the condition of what somebody may read: were it asked only of what was found, others' records would take its room.
     """
     ways = query_ways(query)
     if not ways or entities == []:
         return []
     typed = normalise(query[:MAX_QUERY]).strip().replace("\x00", "")
     document = search_document.c
-    wanted = true() if entities is None else document.entity.in_(entities)
+    of_these = true() if entities is None else document.entity.in_(entities)
+    wanted = and_(of_these, true() if within is None else within)
     begins = and_(document.title >= typed, document.title < typed + _LAST_LETTER)
     first = select(document.entity, document.record_id).where(wanted, begins).order_by(document.title, document.id)
     found = [(row[0], row[1]) for row in connection.execute(first.limit(limit))]

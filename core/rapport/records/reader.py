@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from rapport.access import Actor, row_scope
@@ -21,7 +21,7 @@ from rapport.errors import Invalid, NotFound, PluginError, Problem
 from rapport.hooks import Lent
 from rapport.query.filter import Filter, FilterContext, parse
 from rapport.query.paging import Page, apply_paging, bounded_count, make_page, parse_sort
-from rapport.query.search import search_ids
+from rapport.query.search import search_document, search_ids
 from rapport.query.sql import compile_filter
 from rapport.records.session import ScopedSession
 
@@ -228,7 +228,7 @@ class Reader(Lent):
             tree = parse(filter) if isinstance(filter, str) else filter
             conditions.append(compile_filter(tree, entity, self.context))
         if search.strip():
-            found = search_ids(self.session.connection(), search, entities=[entity.meta.name], limit=1000)
+            found = self._found(search, [entity.meta.name], 1000)
             conditions.append(entity.id.in_([record_id for _, record_id in found]))
         return conditions
 
@@ -265,11 +265,11 @@ class Reader(Lent):
             entity.meta.name
             for entity in self.site.entities
             if (entities is None or entity.meta.name in entities) and self.actor.may(entity.meta.permission("read"))
-        ]
+            and any(f.searchable for f in self.site.meta(entity).fields.values())
+        ]  # fmt: skip
         if not wanted:
             return []
-        spare = 4 if self.session.limited else 1  # some of what is found may be out of reach
-        found = search_ids(self.session.connection(), query, entities=wanted, limit=limit * spare)
+        found = self._found(query, wanted, limit)
         titles: dict[tuple[str, UUID], str] = {}
         for name in {name for name, _ in found}:
             entity = self.site.entities[name]
@@ -280,6 +280,21 @@ class Reader(Lent):
             )
             titles.update({(name, row[0]): str(row[1]) for row in rows})
         return [(*key, titles[key]) for key in found if key in titles][:limit]
+
+    def _found(self, query: str, names: Sequence[str], limit: int) -> list[tuple[str, UUID]]:
+        """What a search finds within reach: others' records neither show nor take the place of one's own."""
+        scopes = [(self.site.entities[name], row_scope(self.site.entities[name], self.actor)) for name in names]
+        if all(scope is None for _entity, scope in scopes):
+            return search_ids(self.session.connection(), query, entities=names, limit=limit)
+        document = search_document.c
+        within = or_(
+            document.entity.in_([entity.meta.name for entity, scope in scopes if scope is None]),
+            *(
+                and_(document.entity == entity.meta.name, exists().where(entity.id == document.record_id, scope))
+                for entity, scope in scopes if scope is not None
+            ),
+        )  # fmt: skip
+        return search_ids(self.session.connection(), query, entities=names, limit=limit, within=within)
 
     def stream(self, statement: Select[Any], batch: int = 1000) -> Iterable[Row[Any]]:
         """Rows of a statement without holding them all; for exports."""
