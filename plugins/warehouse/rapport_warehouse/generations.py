@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 MEMORY = 1_500_000_000
 """Bytes that DuckDB may take in one process; a quarter of what the machine has, where that is less."""
+QUIET = 60.0
+"""Seconds after its last question until a process lets the file go: until then DuckDB keeps in memory what it read."""
 TRIES = 5
 CACHE_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder can be made again: rapport warehouse refresh\n"
 """By bford.info/cachedir: backups leave the folder out, and it goes when the plugin is purged."""
@@ -159,6 +161,8 @@ def _settings(folder: Path) -> dict[str, Any]:
         "threads": str(min(4, os.cpu_count() or 1)),
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
+        # What a question needed goes back to the machine within seconds; else the process holds it for good.
+        "allocator_background_threads": "true",
         "temp_directory": str(folder / "spilled"),
     }
 
@@ -185,6 +189,8 @@ class _Opened:
     root: Any
     readers: int = 0
     old: bool = False
+    left: float = 0.0
+    """When the last of them went, by the clock that never goes back."""
 
     def close(self) -> None:
         self.engine.dispose()
@@ -194,6 +200,7 @@ class _Opened:
 _opened: dict[Path, _Opened] = {}
 _lock = threading.Lock()
 _process = os.getpid()
+_timer: threading.Timer | None = None
 
 
 @contextlib.contextmanager
@@ -206,12 +213,35 @@ def reading(site: Site) -> Iterator[Connection]:
     finally:
         with _lock:
             opened.readers -= 1
+            opened.left = time.monotonic()
             if opened.old and not opened.readers:
                 opened.close()
+            elif _timer is None:
+                _look_later()
+
+
+def _look_later() -> None:
+    global _timer  # noqa: PLW0603 - one for the process
+    _timer = threading.Timer(QUIET, _close_quiet)
+    _timer.name, _timer.daemon = "rapport-warehouse-quiet", True
+    _timer.start()
+
+
+def _close_quiet() -> None:
+    """Let go of what nobody has asked for a while; the next question opens it again, within milliseconds."""
+    global _timer  # noqa: PLW0603
+    with _lock:
+        _timer = None
+        for path, opened in list(_opened.items()):
+            if not opened.readers and time.monotonic() - opened.left >= QUIET:
+                del _opened[path]
+                opened.close()
+        if _opened:
+            _look_later()
 
 
 def _enter(site: Site) -> _Opened:
-    global _process  # noqa: PLW0603 - what a parent process opened is not ours to use
+    global _process, _timer  # what a parent process opened is not ours to use, and its timer stayed there
     for attempt in range(TRIES):
         now = current(site)
         if now is None:
@@ -220,7 +250,7 @@ def _enter(site: Site) -> _Opened:
         with _lock:
             if _process != os.getpid():
                 _opened.clear()
-                _process = os.getpid()
+                _process, _timer = os.getpid(), None
             if (opened := _opened.get(path)) is None:
                 try:
                     opened = _open(path)

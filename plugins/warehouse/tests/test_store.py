@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
+import os
+import time
+from pathlib import Path
 from uuid import uuid4
 
 import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
-from rapport_warehouse import NotFilled, as_of, commands, customer_history, exporting, reading, refresh, warehouse
+from rapport_warehouse import (
+    NotFilled,
+    as_of,
+    commands,
+    customer_history,
+    exporting,
+    generations,
+    reading,
+    refresh,
+    warehouse,
+)
 from rapport_warehouse.generations import folder_of
 from sqlalchemy import func, select, update
 
@@ -156,6 +170,34 @@ def test_whoever_reads_goes_on_with_what_they_opened(app):
     files = [path.name for path in folder_of(app.site).glob("warehouse-*")]
     assert files == ["warehouse-2.duckdb"]
     assert (folder_of(app.site) / "CACHEDIR.TAG").is_file()  # backups leave it out, and it goes with the plugin
+
+
+def held(app):
+    """The files of the warehouse that this process has open."""
+    found = []
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed while we look
+            found.append(os.readlink(each))
+    return [path for path in found if path.startswith(f"{folder_of(app.site)}/warehouse-")]
+
+
+def test_what_nobody_asks_any_more_is_let_go_but_not_while_somebody_reads(app, monkeypatch):
+    monkeypatch.setattr(generations, "_timer", None)
+    app.create_customer(name="Ada")
+    refresh(app.site)
+    assert names_in(app, app.admin) == ["Ada"]
+    assert held(app), "a minute is not over"
+    monkeypatch.setattr(generations, "QUIET", 0.01)
+    monkeypatch.setattr(generations, "_timer", None)
+    with warehouse(app.site) as connection:
+        assert names_in(app, app.admin) == ["Ada"]
+        generations._close_quiet()
+        assert connection.scalar(select(func.count()).select_from(Customer)) == 1
+    until = time.monotonic() + 60
+    while held(app):
+        assert time.monotonic() < until, "it is kept for good"
+        time.sleep(0.01)
+    assert names_in(app, app.admin) == ["Ada"]
 
 
 def test_what_is_cut_short_counts_for_nothing(app):
