@@ -37,7 +37,8 @@ from rapport.site import Site
 from rapport.worker import Worker
 
 Figures = dict[str, float]
-ROWS = 20_000
+ROWS = 100_000
+"""Of the list that is imported; the start of the command, a second of work, is among what is measured."""
 ENDPOINTS, CHANGES = 10, 50
 JOBS = 500
 TRIES = 40
@@ -375,8 +376,12 @@ def _median(works: Sequence[Callable[[], Any]]) -> float:
 
 
 def start(python: str | Path) -> Figures:
-    """Seconds until a site with every installed module is open and its pages mounted, the best of three."""
+    """Seconds until a site with every installed module is open and its pages mounted, the best of three.
+
+    As `rapport serve` does it: nobody looks for rubbish meanwhile.
+    """
     code = (
+        "import gc; gc.disable()\n"
         "import time; begun, used = time.perf_counter(), time.process_time()\n"
         "import sys; from pathlib import Path\n"
         "from rapport.app import create_app\nfrom rapport.config import load_config\n"

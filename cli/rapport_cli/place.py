@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,9 +60,13 @@ class Place:
     @contextlib.contextmanager
     def site(self) -> Iterator[Site]:
         """The site, opened for one command."""
+        # What is loaded stays: looking for rubbish in it took a fifth of the start, and a seventh of an import.
+        gc.disable()
         from rapport.site import Site
 
         site = Site.open(self.config(), safe=self.safe)
+        gc.freeze()
+        gc.enable()
         try:
             yield site
         finally:

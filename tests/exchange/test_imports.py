@@ -11,6 +11,7 @@ import pytest
 
 from rapport import Customer
 from rapport.builtin.exchange import imports
+from rapport.builtin.exchange.engine import CHUNK
 from rapport.errors import Conflict, Forbidden, Invalid
 from rapport.jobs import run_next
 
@@ -219,20 +220,20 @@ def test_what_people_changed_since_the_import_stays_and_is_told(app):
 
 
 def test_a_run_that_is_stopped_goes_on_where_it_was(app):
-    text = "Name,Reference\n" + "".join(f"Customer {n},R{n}\n" for n in range(2500))
+    text = "Name,Reference\n" + "".join(f"Customer {n},R{n}\n" for n in range(2 * CHUNK + 500))
     run = begun(app, text)
 
     def stop_after_the_first(done: int, _total: int) -> None:
-        if done == 1000:
+        if done == CHUNK:
             imports.stop(app.site, app.admin, run.id)
 
     stopped = imports.run(app.site, app.admin, run.id, progress=stop_after_the_first)
-    assert (stopped.state, stopped.done, stopped.created) == ("stopped", 1000, 1000)
+    assert (stopped.state, stopped.done, stopped.created) == ("stopped", CHUNK, CHUNK)
     done = imports.run(app.site, app.admin, run.id)
-    assert (done.state, done.done, done.created) == ("done", 2500, 2500)
+    assert (done.state, done.done, done.created) == ("done", 2 * CHUNK + 500, 2 * CHUNK + 500)
     with app.site.read(app.admin) as reader:
-        references = {customer.reference for customer in reader.all(Customer, limit=5000)}
-    assert references == {f"R{n}" for n in range(2500)}
+        references = {customer.reference for customer in reader.all(Customer, limit=10_000)}
+    assert references == {f"R{n}" for n in range(2 * CHUNK + 500)}
 
 
 def test_a_worker_does_it_with_progress_to_look_at(app):
@@ -250,10 +251,10 @@ def test_a_worker_does_it_with_progress_to_look_at(app):
 
 
 def test_an_import_that_stops_at_the_first_refusal_keeps_what_came_before(app):
-    text = "Name,E-mail\n" + "".join(f"Customer {n},c{n}@example.com\n" for n in range(1000)) + "Bad,nonsense\n"
+    text = "Name,E-mail\n" + "".join(f"Customer {n},c{n}@example.com\n" for n in range(CHUNK)) + "Bad,nonsense\n"
     stopped = imports.run(app.site, app.admin, begun(app, text, stop_at_refusal=True).id)
-    assert (stopped.state, stopped.done) == ("stopped", 1000)
-    assert stopped.message.startswith("Stopped at line 1002: E-mail “nonsense” ")
+    assert (stopped.state, stopped.done) == ("stopped", CHUNK)
+    assert stopped.message.startswith(f"Stopped at line {CHUNK + 2}: E-mail “nonsense” ")
 
 
 def test_only_who_may_import_imports_and_sees_only_their_own(app):

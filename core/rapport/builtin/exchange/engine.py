@@ -31,7 +31,7 @@ from rapport.records.unit import assign
 if TYPE_CHECKING:
     from rapport.site import Site
 
-CHUNK = 1000
+CHUNK = 2000
 """Rows of one transaction: few enough that others wait no longer than a blink, enough that batches pay."""
 REFUSALS = (Invalid, Conflict, Forbidden, NotFound, Stale)
 LOOKED_UP = {"reference", "choice"}
