@@ -22,6 +22,9 @@ JOB_THREADS = 2
 IDLE_SECONDS = 0.5
 """How late a job may begin that another process enqueued, or whose time has come."""
 
+GATHER_SECONDS = 0.02
+"""While changes stream in, they are looked after together: looking after each by itself cost more than making it."""
+
 
 def attend(site: Site) -> int:
     """Look after all that is quick; 0 when nothing was to do."""
@@ -76,6 +79,8 @@ class Worker:
                 busy = 0
             if not busy:
                 site.wait_for_work(IDLE_SECONDS, wakes)
+            if not busy or look is attend:
+                self._stop.wait(GATHER_SECONDS)
 
     def stop(self) -> None:
         """Finish what is being done, and end."""
