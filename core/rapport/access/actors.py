@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from rapport.entities.base import EntityMeta
@@ -47,6 +47,8 @@ class Actor:
     """For API tokens: the permissions the token is limited to; None means no limit."""
     customer_id: UUID | None = None
     """Set for a customer who is signed in to a portal: whatever they are granted, they reach only what is theirs."""
+    kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What follows from these rights and takes time to work out; a copy with other rights begins with nothing."""
 
     def reach(self, permission: str) -> Reach | None:
         """How far a permission reaches for this actor; None when they do not have it."""

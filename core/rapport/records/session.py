@@ -71,6 +71,24 @@ def _tables_of_plain(element: Any) -> list[Any]:
     return [table for source in element.get_final_froms() for table in source._from_objects if isinstance(table, Table)]
 
 
+def _limits(actor: Actor, entities: Iterable[type[Entity]]) -> tuple[list[Any], set[Table]]:
+    """What limits the actor's statements, and the tables with rows out of reach.
+
+    Kept with the actor, whose rights do not change: a site has a hundred kinds of record, and each request reads.
+    """
+    known = actor.kept.get("limits")
+    if known is not None and known[0] is entities and known[1] is row_scope:
+        return known[2], known[3]
+    criteria: list[Any] = []
+    hidden: set[Table] = set()
+    for entity in entities:
+        if (scope := row_scope(entity, actor)) is not None:
+            criteria.append(with_loader_criteria(entity, scope, include_aliases=True))
+            hidden.add(table_of(entity))
+    actor.kept["limits"] = entities, row_scope, criteria, hidden
+    return criteria, hidden
+
+
 class ScopedSession(Session, Lent):
     """A session that sees what its actor may see, whichever way it is asked.
 
@@ -83,13 +101,7 @@ class ScopedSession(Session, Lent):
         self.actor = actor
         self.borrower = ""
         """The plugin that works with it at this moment, and in which hook."""
-        self._criteria: list[Any] = []
-        self._hidden: set[Table] = set()
-        if not (actor.is_admin and actor.scopes is None):
-            for entity in entities:
-                if (scope := row_scope(entity, actor)) is not None:
-                    self._criteria.append(with_loader_criteria(entity, scope, include_aliases=True))
-                    self._hidden.add(table_of(entity))
+        self._criteria, self._hidden = ([], set()) if actor.unlimited else _limits(actor, entities)
         self.limited = bool(self._criteria)
         if self.limited:
             event.listen(self, "do_orm_execute", self._guard)
