@@ -28,7 +28,7 @@ from rapport.entities.base import Entity, column_of, entity_class
 from rapport.entities.custom import custom_missing
 from rapport.entities.fields import Field
 from rapport.query.bind import TEXTS, Place, TestOp, bind, key_of
-from rapport.query.fold import fold, folded
+from rapport.query.fold import fold, folded, holds
 from rapport.query.tree import And, Compare, Filter, FilterContext, Not, Or, bounded
 
 
@@ -93,9 +93,9 @@ def _test(op: TestOp, value: Any, entity: Any, place: Place) -> ColumnElement[bo
     if op in _ORDER:
         return _there(column, field, _ORDER[op](column, _value(value, field)))
     if op == "has":
-        tag, tags = _escaped(fold("\n" + value + "\n")), type_coerce(column, Text)
+        tag, tags = fold("\n" + value + "\n"), type_coerce(column, Text)
         # Most records have no tags: folding each of them would be nearly all the work.
-        return and_(tags != "", folded(tags).like(f"%{tag}%", escape=_ESCAPE))
+        return and_(tags != "", holds(folded(tags), literal(tag, Text), literal(f"%{_escaped(tag)}%", Text)))
     text = _folded(entity, field, column)
     look = {"contains": ("%", "%"), "starts": ("", "%"), "ends": ("%", "")}[op]
     return text.like(_escaped(fold(value)).join(look), escape=_ESCAPE)
