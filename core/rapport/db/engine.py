@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, insert
+from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, func, insert, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from rapport.config import Config
@@ -340,7 +340,8 @@ def within(connection: Connection, seconds: float) -> Iterator[None]:
         return
     place = connection.begin_nested()  # what PostgreSQL stops spoils the transaction from here on
     try:
-        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}")
+        milliseconds = str(max(1, round(seconds * 1000)))
+        connection.execute(select(func.set_config("statement_timeout", milliseconds, True)))  # within the savepoint
         yield
     except OperationalError as error:
         if getattr(error.orig, "sqlstate", "") == "57014":  # query_canceled

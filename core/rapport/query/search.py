@@ -15,7 +15,6 @@ from sqlalchemy import (
     Connection,
     Index,
     Integer,
-    Row,
     Select,
     Table,
     Text,
@@ -238,20 +237,20 @@ def search_ids(
     if len(found) == limit:
         return found
     most = max(CANDIDATES, limit)
-    rows: Sequence[Row[Any]] = []
+    rows: Sequence[Any] = []
     for ids in _candidates(connection.dialect.name, ways, wanted, most):
         candidates = ids.subquery().c
         rank = case((candidates.title.contains(f" {typed}", autoescape=True), 0), else_=1)
         rest = (
-            select(candidates.entity, candidates.record_id, func.count().over())
+            select(candidates.entity, candidates.record_id, func.count().over().label("among"))
             .where(not_(and_(candidates.title >= typed, candidates.title < typed + _LAST_LETTER)))
             .order_by(rank, candidates.title, candidates.id)
             .limit(limit - len(found))
         )
         rows = connection.execute(rest).all()
-        if rows and rows[0][2] == most:
+        if rows and rows[0].among == most:
             break
-    return found + [(row[0], row[1]) for row in rows]
+    return found + [(row.entity, row.record_id) for row in rows]
 
 
 def has_words(dialect: str, query: str, entity: str, record_id: ColumnElement[UUID]) -> ColumnElement[bool]:
