@@ -271,8 +271,8 @@ class Dimension:
 class ImportStep:
     """A check or a change of rows that people may switch on for their import, after its columns are decided.
 
-    `run(reader, rows)` gets up to a thousand rows at a time, each a dict of fields and read values. It changes them in
-    place, and returns the problems of those rows that are to be refused, by position in the list.
+    `run(reader, rows)` gets up to two thousand rows at a time, each a dict of fields and read values. It changes them
+    in place, and returns the problems of those rows that are to be refused, by position in the list.
     """
 
     entity: str
