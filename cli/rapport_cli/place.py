@@ -60,13 +60,13 @@ class Place:
     @contextlib.contextmanager
     def site(self) -> Iterator[Site]:
         """The site, opened for one command."""
-        # What is loaded stays: looking for rubbish in it took a fifth of the start, and a seventh of an import.
-        gc.disable()
-        from rapport.site import Site
+        gc.disable()  # nothing of what is loaded is rubbish: looking for some took a fifth of the start
+        try:
+            from rapport.site import Site
 
-        site = Site.open(self.config(), safe=self.safe)
-        gc.freeze()
-        gc.enable()
+            site = Site.open(self.config(), safe=self.safe)
+        finally:
+            gc.enable()
         try:
             yield site
         finally:
