@@ -338,7 +338,10 @@ MUTANTS: tuple[Mutant, ...] = (
         quick=True,
     ),
     Mutant(
-        "half a surrogate pair is a text", BODY, "    if _DOUBTFUL.search(text):\n", "    if False:\n",
+        "a key given twice is taken",
+        BODY,
+        "object_pairs_hook=_unique",
+        "object_pairs_hook=dict",
         "tests/api/test_bad_input.py::test_a_body_that_cannot_be_used_is_refused_and_changes_nothing",
     ),
     Mutant(
