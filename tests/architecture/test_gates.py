@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from rapport.testing.gates import GATES, PAGE_GATES, Gate, PageGate
-from rapport.testing.sources import Source, source
+from rapport.testing.sources import Source, imports, source
 from tests.architecture.gates import ALLOWED, is_allowed
 from tests.architecture.subjects import ROOT, sources, templates
+from tests.security.test_input_inside import FEATURES, OTHER_WAYS
+from tests.torture import tally
 
 
 def ours() -> list[Source]:
@@ -53,3 +55,25 @@ def test_every_exception_to_a_rule_is_still_needed_and_has_a_reason():
         assert set(allowed) - places - {place.partition("::")[0] for place in places} == set()
         assert all(len(reason) > 10 for reason in allowed.values())
         assert all((ROOT / place.split("::")[0]).exists() for place in allowed)
+
+
+def calls_out(module: Source) -> bool:
+    """Whether a module can have the one client call somebody."""
+    return any(
+        (one.module == "rapport.outbound" and one.name in {"", "request", "connect", "*"})
+        or (one.module == "rapport" and one.name == "outbound")
+        for one in imports(module)
+    )
+
+
+def test_whatever_calls_another_server_is_tried_with_addresses_that_lead_inside():
+    (network,) = (gate for gate in GATES if gate.name == "one gate out")
+    alone = {module.path for module in sources() if list(network.check(module))}
+    assert {module.path for module in sources() if calls_out(module)} == set(FEATURES)
+    assert alone - {"core/rapport/outbound.py"} == set(OTHER_WAYS)
+    fresh = ("from rapport.outbound import request", "from rapport import outbound", "import rapport.outbound",
+             "from rapport.outbound import connect as c")  # fmt: skip
+    caught = sum(calls_out(source("new.py", "new", text)) for text in fresh)
+    assert caught == len(fresh)
+    assert not calls_out(source("new.py", "new", "from rapport.outbound import parse_url"))
+    tally("B9", "modules that were read for ways out of the machine", tried=len(sources()), unknown=0, control=caught)

@@ -17,31 +17,8 @@ from rapport import Site, outbound
 from rapport.config import Config
 from rapport.errors import ConfigError
 from rapport.testing import make_test_site
+from tests.security.addresses import FORMS, PUBLIC
 from tests.webhooks.receivers import raw_server, receiver
-
-PUBLIC = "93.184.216.34"
-FORMS = [
-    # this machine
-    "127.0.0.1", "127.1", "127.0.1", "127.255.255.254", "2130706433", "017700000001", "0177.0.0.1", "0x7f000001",
-    "0x7f.0.0.1", "0x7f.1", "0177.0.0x1", "127.0.0.1.", "0.0.0.0", "0", "0.0.0.1", "localhost", "localhost.",
-    "LOCALHOST", "[::1]", "[::]", "[0:0:0:0:0:0:0:1]", "[::127.0.0.1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
-    "[0:0:0:0:0:ffff:127.0.0.1]", "[::ffff:0:127.0.0.1]",
-    # other scripts
-    "１２７.０.０.１", "127。0。0。1", "ⓛⓞⓒⓐⓛⓗⓞⓢⓣ", "①②⑦.⓪.⓪.①",
-    # what is carried in version 6: NAT64, 6to4, Teredo, ISATAP
-    "[64:ff9b::7f00:1]", "[64:ff9b::a9fe:a9fe]", "[64:ff9b::10.0.0.1]", "[64:ff9b:1::7f00:1]", "[2002:7f00:1::]",
-    "[2002:a9fe:a9fe::]", "[2002:a00:1::1]", "[2001:0:7f00:1:0:0:f5ff:fffe]", "[2001:0:5db8:d822:0:0:80ff:fffe]",
-    "[2a00:1:2:3:0:5efe:127.0.0.1]", "[2a00:1:2:3:200:5efe:10.0.0.1]",
-    # the network it stands in, and the clouds' metadata
-    "10.0.0.1", "10.255.255.255", "172.16.0.1", "172.31.255.255", "192.168.0.1", "169.254.169.254", "169.254.0.1",
-    "2852039166", "0xa9fea9fe", "100.64.0.1", "100.100.100.200", "192.0.0.192", "192.0.2.1", "192.88.99.1",
-    "198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
-    "[fd00:ec2::254]", "[fc00::1]", "[fe80::1]", "[fe80::1%25lo]", "[fec0::1]", "[ff02::1]", "[100::1]",
-    "[2001:db8::1]", "[3fff::1]", "[5f00::1]",
-    # who hides where it leads
-    "user@127.0.0.1", "example.com:80@127.0.0.1", f"{PUBLIC}@127.0.0.1", f"{PUBLIC}%00@127.0.0.1",
-    f"{PUBLIC}\\@127.0.0.1", "exa mple.com", "127.0.0.1\t", "127.0.0.1%2f", "-", "..", "",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
