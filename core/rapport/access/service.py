@@ -103,6 +103,11 @@ def set_password(unit: Unit, user: User, password: str) -> None:
     """Give a user a new password; sessions and links made before stop working."""
     check_password_rules(password, user)
     user.password_hash = unit.site.passwords.hash(password)
+    end_sessions(unit, user)
+
+
+def end_sessions(unit: Unit, user: User) -> None:
+    """Let no session and no link that was made before count any more."""
     user.stamp = secrets.token_urlsafe(12)
     unit.flush()
 

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, redirect, render_template, request, send_from_directory, session
+from flask import Blueprint, Response, abort, redirect, render_template, request, send_from_directory, session
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -68,7 +68,11 @@ def calling_page() -> str:
 @needs(CALL)
 def next_customer() -> BaseResponse:
     """Take the next customer of a list."""
-    return _next(UUID(request.form.get("list_id", "")))
+    try:
+        list_id = UUID(request.form.get("list_id", ""))
+    except ValueError:
+        abort(404)
+    return _next(list_id)
 
 
 @needs(CALL)

@@ -39,7 +39,7 @@ from rapport.builtin.web.sign_in import signed_in_actor
 from rapport.contributions import Panel
 from rapport.entities import Entity, EntityMeta
 from rapport.errors import Conflict, Forbidden, Invalid, NotFound, RapportError, Stale, Unavailable
-from rapport.http import current_actor, current_site, public, sign_in_by, way_in
+from rapport.http import current_actor, current_site, own_path, public, sign_in_by, way_in
 from rapport.i18n.calendars import Calendar
 from rapport.i18n.catalogs import LANGUAGES, direction, negotiate
 from rapport.i18n.formats import Formats
@@ -402,7 +402,7 @@ def go(url: str) -> BaseResponse:
 def came_from(otherwise: str) -> str:
     """The page of ours that an htmx request was sent from."""
     parts = urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "")
-    return (parts.path + (f"?{parts.query}" if parts.query else "")) if parts.path.startswith("/") else otherwise
+    return own_path(parts.path + (f"?{parts.query}" if parts.query else ""), otherwise)
 
 
 def done(message: str, *, status: int = 204, body: str = "", **extra: Any) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, g, render_template, request
+from flask import Blueprint, abort, g, render_template, request
 from sqlalchemy import func, select, update
 from werkzeug.wrappers import Response
 
@@ -115,6 +115,8 @@ def tell_again(delivery_id: int) -> Response:
 def follow_once_more(name: str, seq: int) -> Response:
     """Have a change followed that was set aside."""
     admin_only()
+    if name not in current_site().followers:
+        abort(404)
     error = follow_again(current_site(), name, seq)
     if error is None:
         toast(g.texts.gettext("It is done."))

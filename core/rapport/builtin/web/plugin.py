@@ -28,7 +28,7 @@ from rapport.builtin.web import (
 from rapport.builtin.web.context import make_blueprint
 from rapport.builtin.web.slots import SLOTS
 from rapport.builtin.web.views import View
-from rapport.contributions import Panel, Slot
+from rapport.contributions import Job, Panel, Slot
 from rapport.entities import Entity
 from rapport.hookspecs import hookimpl
 
@@ -36,6 +36,11 @@ from rapport.hookspecs import hookimpl
 @hookimpl
 def register_entities() -> list[type[Entity]]:
     return [View]
+
+
+@hookimpl
+def register_jobs() -> list[Job]:
+    return [sign_in.RESET_JOB]
 
 
 @hookimpl

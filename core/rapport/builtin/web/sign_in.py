@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from rapport.access import Actor, User, system
 from rapport.access.service import (
+    end_sessions,
     find_user,
     forget_failures,
     note_failure,
@@ -19,9 +20,12 @@ from rapport.access.service import (
     too_many_tries,
     totp_matches,
 )
+from rapport.contributions import Job
 from rapport.entities import table_of
-from rapport.errors import Invalid
+from rapport.errors import Invalid, Stale
 from rapport.http import current_site, own_path, public
+from rapport.i18n.catalogs import _
+from rapport.jobs import JobContext, enqueue_job
 from rapport.mail import send_mail
 
 RESET_SECONDS = 2 * 3600
@@ -145,7 +149,11 @@ def _enter(user: Any) -> BaseResponse:
 
 @public
 def sign_out() -> BaseResponse:
-    """End this session."""
+    """End one's sessions, here and wherever else: a copy of the cookie is worth nothing from now on."""
+    actor = signed_in_actor() if "user" in session else None
+    if isinstance(actor, Actor) and actor.id is not None:
+        with current_site().write(system("sign out").through("web")) as unit:
+            end_sessions(unit, unit.get(User, actor.id))
     session.clear()
     return redirect("/sign-in")
 
@@ -171,16 +179,30 @@ def forgotten() -> str:
     """Send a reset link, if there is such a user; the answer does not tell."""
     if request.method == "GET":
         return render_template("pages/forgotten.html", sent=False)
-    site, email = current_site(), request.form.get("email", "").strip().lower()
-    keys = [f"reset:{email[:320]}", f"ip-reset:{request.remote_addr}"]
-    with site.db.write() as connection:
-        user = None if too_many_tries(connection, keys) else find_user(connection, email)
+    site, email = current_site(), request.form.get("email", "").strip().lower()[:320]
+    keys = [f"reset:{email}", f"ip-reset:{request.remote_addr}"]
+    with site.db.write() as connection:  # a job looks for the user, so that the time tells nothing either
+        if not too_many_tries(connection, keys):
+            enqueue_job(connection, RESET_JOB.name, {"email": email}, actor=system("password reset"))
         note_failure(connection, keys)
-    if user is not None:
-        text = g.texts.gettext("To set a new password for Rapport, open this link within two hours:\n\n%(link)s\n\n"
-                               "If you did not ask for it, do nothing.") % {"link": reset_link(site, user)}  # fmt: skip
-        send_mail(site, to=user.email, subject=g.texts.gettext("A new password for Rapport"), text=text)
+    site.wake()
     return render_template("pages/forgotten.html", sent=True)
+
+
+def mail_reset_link(context: JobContext, *, email: str) -> None:
+    """The job behind the page: mail a link to the user with this address, if there is one."""
+    site = context.site
+    with site.db.read() as connection:
+        user = find_user(connection, email)
+    if user is None:
+        return
+    with site.speaking(user.language):
+        text = _("To set a new password for Rapport, open this link within two hours:\n\n%(link)s\n\n"
+                 "If you did not ask for it, do nothing.", link=reset_link(site, user))  # fmt: skip
+        send_mail(site, to=user.email, subject=_("A new password for Rapport"), text=text)
+
+
+RESET_JOB = Job("web.reset", "Mail a link for a new password", mail_reset_link)
 
 
 def reset_link(site: Any, user: Any) -> str:
@@ -213,7 +235,12 @@ def reset(token: str) -> BaseResponse | str | tuple[str, int]:
         return render_template("pages/reset.html", errors=errors, expired=False), 422
     try:
         with site.write(system("password reset").through("web")) as unit:
-            set_password(unit, unit.get(User, user.id), request.form.get("password", ""))
+            held = unit.get(User, user.id)
+            if held.stamp != stamp:  # somebody used the link at this very moment
+                return render_template("pages/reset.html", errors=[], expired=True), 410
+            set_password(unit, held, request.form.get("password", ""))
+    except Stale:
+        return render_template("pages/reset.html", errors=[], expired=True), 410
     except Invalid as error:
         errors = [f"{g.texts.gettext('The password')} {g.texts.gettext(p.message)}" for p in error.problems]
         return render_template("pages/reset.html", errors=errors, expired=False), 422
