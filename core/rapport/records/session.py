@@ -16,6 +16,7 @@ from sqlalchemy import (
     NestedTransaction,
     Select,
     Table,
+    TableClause,
     TableSample,
     TextClause,
     UpdateBase,
@@ -58,6 +59,18 @@ def _taken_directly(element: Any) -> list[Any]:
     elif isinstance(element, UpdateBase) or (isinstance(element, ColumnClause) and not _is_entitys(element)):
         named = [element.table]
     return [table for table in named if isinstance(table, Table) and not _is_entitys(table)]
+
+
+def _is_text(element: Any) -> bool:
+    """Whether a piece of a statement is SQL as somebody wrote it, which may name any table; a star names none."""
+    literal = isinstance(element, ColumnClause) and element.is_literal and element.name != "*"
+    return literal or isinstance(element, TextClause)
+
+
+def _named_again(element: Any) -> str:
+    """The table that a piece of a statement names by a word of its own, and not by the table that is known here."""
+    named = element.table if isinstance(element, ColumnClause) else element
+    return str(named.name) if isinstance(named, TableClause) and not isinstance(named, Table) else ""
 
 
 def _tables_of_plain(element: Any) -> list[Any]:
@@ -112,14 +125,19 @@ class ScopedSession(Session, Lent):
         statement: Any = state.statement
         if isinstance(statement, FromStatement):
             raise Unscoped("from_statement() cannot be limited to your rows. Use select() over entities.")
+        if state.is_update and isinstance(state.parameters, list):
+            raise Unscoped("An update of rows by their keys cannot be limited to your rows. Change each record.")
         self._refuse_if_hidden(statement)
         if state.is_orm_statement and not state.is_column_load and not state.is_relationship_load:
             state.statement = statement.options(*self._criteria)
 
     def _refuse_if_hidden(self, statement: Any) -> None:
-        if isinstance(statement, TextClause):
-            raise Unscoped("SQL text cannot be limited to your rows. Use select() over entities.")
         elements = list(visitors.iterate(statement))
+        if any(_is_text(element) for element in elements):
+            raise Unscoped("SQL text cannot be limited to your rows. Use select() over entities.")
+        if again := {_named_again(element) for element in elements} & {table.name for table in self._hidden}:
+            raise Unscoped(f"The table '{again.pop()}' cannot be read directly. Select the entity, so that row scopes "
+                           f"apply.")  # fmt: skip
         # A column of an entity brings its bare table along; that FROM is the entity's own, and gets its scope.
         brought = {
             id(element.table) for element in elements if isinstance(element, ColumnClause) and _is_entitys(element)
@@ -138,6 +156,20 @@ class ScopedSession(Session, Lent):
         if not self.limited:
             return super().get(entity, ident, **options)
         return self.scalars(select(entity).where(entity.id == ident)).one_or_none()
+
+    def bulk_save_objects(self, *arguments: Any, **options: Any) -> None:
+        """As in Session, but only for actors who are limited in nothing: it asks nobody whose rows those are."""
+        self._refuse_in_bulk()
+        super().bulk_save_objects(*arguments, **options)
+
+    def bulk_update_mappings(self, *arguments: Any, **options: Any) -> None:
+        """As in Session, but only for actors who are limited in nothing."""
+        self._refuse_in_bulk()
+        super().bulk_update_mappings(*arguments, **options)
+
+    def _refuse_in_bulk(self) -> None:
+        if self.limited:
+            raise Unscoped("Rows changed in bulk cannot be limited to yours. Change each record.")
 
     # Lent to a plugin ------------------------------------------------------------------------------------------------
 
