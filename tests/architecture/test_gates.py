@@ -23,13 +23,17 @@ def _named(gate: Gate | PageGate) -> str:
 @pytest.mark.parametrize("gate", GATES, ids=_named)
 def test_no_module_does_it(gate: Gate):
     """Of core and the command line; plugins promise the same in their contract, with exemptions of their own."""
-    faults = [fault for module in ours() for fault in gate.faults(module)]
+    read = ours()
+    faults = [fault for module in read for fault in gate.faults(module)]
     assert [fault.said for fault in faults if not is_allowed(gate.name, fault.place)] == []
+    excepted = len({fault.place for fault in faults})
+    tally("B3", "gates by modules", tried=len(read), excepted_with_a_reason=excepted, found=0)
 
 
 @pytest.mark.parametrize("gate", PAGE_GATES, ids=_named)
 def test_no_template_or_style_sheet_does_it(gate: PageGate):
     assert [fault.said for path, text in templates() for fault in gate.faults(path, text)] == []
+    tally("B3", "gates by templates and style sheets", tried=len(templates()), found=0)
 
 
 @pytest.mark.parametrize("gate", GATES, ids=_named)
@@ -39,12 +43,14 @@ def test_the_gate_stops_the_bad_and_lets_the_good_pass(gate: Gate):
     assert list(gate.faults(source("good.py", "good", gate.good))) == []
     statements = [node.lineno for node in bad.tree.body if not gate.bad.startswith("try")]
     assert {line for line, _ in gate.check(bad)} >= set(statements), "every line of the bad example is found"
+    tally("B3", "gates by modules", control=len(statements) or 1)
 
 
 @pytest.mark.parametrize("gate", PAGE_GATES, ids=_named)
 def test_the_page_gate_stops_the_bad_and_lets_the_good_pass(gate: PageGate):
     assert list(gate.faults("bad.html", gate.bad))
     assert list(gate.faults("good.html", gate.good)) == []
+    tally("B3", "gates by templates and style sheets", control=1)
 
 
 def test_every_exception_to_a_rule_is_still_needed_and_has_a_reason():
