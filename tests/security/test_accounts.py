@@ -20,7 +20,7 @@ from rapport_calendar import pages as calendar_pages
 from sqlalchemy import delete, event, func, select
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from rapport import User, send_mail
+from rapport import User, enqueue_mail, send_mail
 from rapport.access import Token
 from rapport.access.service import TRIES, Passwords, attempt_table, find_user
 from rapport.builtin.web import records, sign_in
@@ -306,10 +306,11 @@ def test_no_host_that_somebody_makes_up_is_answered_and_every_view_that_takes_an
     tally("B10", "routes with the names of other hosts", tried=tried, repeated=repeated, control=caught)
 
 
-def _from_the_request(site: Any, form: Any, submission: Any) -> None:
+def _from_the_request(unit: Any, _form: Any, submission: Any) -> None:
     """What a careless view would do."""
     host = request.headers.get("X-Forwarded-Host", request.host)
-    send_mail(site, to=submission.email, subject="x", text=f"https://{host}/confirm/x")
+    connection = unit.session.connection()
+    enqueue_mail(unit.site, connection, to=submission.email, subject="x", text=f"https://{host}/confirm/x")
 
 
 @one_database
@@ -334,7 +335,7 @@ def test_no_mail_leads_to_a_host_that_somebody_made_up(app: TestApp, monkeypatch
     tried, foreign = written()
     assert foreign == 0
     assert len(mails(app)) == 3 * len(FORWARDED), "those with another Host are refused, the rest is mailed"
-    monkeypatch.setattr("rapport_marketing.forms.mail_link", _from_the_request)
+    monkeypatch.setattr("rapport_marketing.forms._mail_link", _from_the_request)
     caught = written()[1]
     assert caught > 0
     tally("B10", "requests for mails with the names of other hosts", tried=tried, foreign=foreign, control=caught)

@@ -18,6 +18,7 @@ from rapport.builtin.webhooks import signing
 from rapport.builtin.webhooks.inbound import InboundHook, event_table
 from rapport.entities import utcnow
 from rapport.testing import TestApp
+from tests.torture import tally, tries
 from tests.web.conftest import Person
 
 ORDER = {"order": {"no": 17, "buyer": {"name": "Ada", "mail": "ada@example.com"}, "lines": [{"text": "Two apples"}]}}
@@ -217,3 +218,77 @@ def test_what_could_never_work_is_refused_when_it_is_saved(app: TestApp):
         with pytest.raises(Invalid) as refused:
             made(app, **values)
         assert {problem.field for problem in refused.value.problems} == {field}
+
+
+@pytest.mark.parametrize("signature", ["standard", "hmac"])
+def test_of_what_is_played_again_and_forged_one_message_is_heard(
+    app: TestApp, monkeypatch: pytest.MonkeyPatch, signature: str
+):
+    """Each message ten times; with an older and a later moment, written anew, half, by others' keys and former ones."""
+    values = {} if signature == "standard" else {"signature": "hmac", "header": "X-Shop-Signature"}
+    hook = made(app, mapping="name = name", **values)
+    shop, other = sender(app, hook), sender(app, made(app, name="Other", **values))
+    played = forged = 0
+
+    def proof(secret: str, raw: bytes, message_id: str, at: int) -> dict[str, str]:
+        if signature == "hmac":
+            return {"X-Shop-Signature": "sha256=" + hmac.digest(secret.encode(), raw, hashlib.sha256).hex()}
+        return signing.headers([secret], message_id, at, raw)
+
+    def refused(raw: bytes, headers: dict[str, str]) -> None:
+        nonlocal forged
+        answer = app.flask.test_client().post(shop.path, data=raw, headers=headers)
+        assert answer.status_code in {400, 401}, (raw, headers)
+        forged += 1
+
+    many = tries(5, long=300)
+    for number in range(many):
+        now = int(utcnow().timestamp())
+        raw = json.dumps({"name": f"Number {number}"}).encode()
+        good = proof(shop.secret, raw, f"msg_{number}", now)
+        for _ in range(10):
+            assert app.flask.test_client().post(shop.path, data=raw, headers=good).status_code == 202
+            played += 1
+        name, given = next(each for each in good.items() if "signature" in each[0].lower())
+        anew = json.dumps({"name": f"Number {number}"}, indent=1).encode()
+        for changed in (anew, raw + b" ", b" " + raw, raw[:-1], raw.replace(b"Number", b"number"), b"", raw * 2):
+            refused(changed, good)
+        bents = {"", "v1,", given[:-2], given[:-2] + "AA", given.swapcase(), given.replace("v1", "v2"), "sha256=00"}
+        for bent in bents - {given, given.swapcase() if signature == "hmac" else ""}:
+            refused(raw, {**good, name: bent})
+        refused(raw, proof(other.secret, raw, f"msg_{number}", now))
+        refused(raw, proof("", raw, f"msg_{number}", now) if signature == "hmac" else {})
+        if signature == "standard":
+            for at in (now - 400, now + 600, now - 86_400, 0, -1):
+                refused(raw, proof(shop.secret, raw, f"msg_{number}", at))
+            refused(raw, {**good, "webhook-id": f"msg_{number}x"})
+            refused(raw, {**good, "webhook-timestamp": str(now + 1)})
+    app.settle()
+    assert sorted(each.name for each in everybody(app)) == sorted(f"Number {number}" for number in range(many))
+
+    # A key that was changed is good for a day more, and its messages are known by the same ids.
+    former = shop.secret
+    app.client.post(f"/api/v1/inbound_hook/{hook.id}/rotate", json={})
+    now = int(utcnow().timestamp())
+    raw = json.dumps({"name": "By the former key"}).encode()
+    for secret in (former, sender(app, hook).secret) * 5:
+        answer = app.flask.test_client().post(shop.path, data=raw, headers=proof(secret, raw, "msg_by_both", now))
+        assert answer.status_code == 202
+        played += 1
+    later = utcnow() + dt.timedelta(days=1, seconds=1)
+    monkeypatch.setattr("rapport.entities.types.clock", lambda: later)
+    for raw in (b'{"name": "Too late"}', b'{"name": "Much too late"}'):
+        refused(raw, proof(former, raw, "msg_late", int(later.timestamp())))
+    app.settle()
+    assert len(everybody(app)) == many + 1
+
+    # The defect: nobody compares signatures.
+    monkeypatch.setattr(signing, "is_signed", lambda *_: True)
+    monkeypatch.setattr(signing, "is_plain_hmac", lambda *_: True)
+    raw, at = b'{"name": "Eve"}', int(later.timestamp())
+    answer = app.flask.test_client().post(shop.path, data=raw, headers=proof("whsec_" + "QUFB" * 8, raw, "msg_eve", at))
+    app.settle()
+    caught = len(everybody(app)) - many - 1
+    assert (answer.status_code, caught) == (202, 1)
+    tally("B12", "signed messages, played again", tried=played, effects=many + 1, twice=0, control=caught)
+    tally("B12", "messages with a signature that is not theirs", tried=forged, accepted=0, control=caught)

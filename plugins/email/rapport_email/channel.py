@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from rapport import (
     LANGUAGES,
     Channel,
+    Message,
     Outgoing,
     PermanentFailure,
+    Problem,
     Receipt,
     Site,
     TemporaryFailure,
@@ -22,7 +25,7 @@ from rapport import (
 from rapport import gettext as _
 from rapport_email import smtp
 from rapport_email.composing import compose, message_id
-from rapport_email.entities import Account, Place
+from rapport_email.entities import Account, Mail, Place
 from rapport_email.inbox import place_for
 from rapport_email.secrets import Locked, unseal
 
@@ -76,6 +79,15 @@ def account_for(site: Site, outgoing: Outgoing) -> Account:
               "accounts”; then send it again.", purpose=outgoing.purpose)
         )  # fmt: skip
     return chosen
+
+
+def refusals(message: Message, session: Session) -> Sequence[Problem]:
+    """What nobody sends by hand is no answer to what nobody wrote: two sites would write to each other for ever."""
+    if message.channel != NAME or message.sender_id is not None or message.about_entity != "interaction":
+        return []
+    kinds = session.scalars(select(Mail.kind).where(Mail.interaction_id == message.about_id)).all()
+    return [Problem(None, _("The e-mail that this would answer was sent by a machine."))
+            for kind in kinds if kind != "personal"]  # fmt: skip
 
 
 def serves(account: Account, purpose: str) -> bool:

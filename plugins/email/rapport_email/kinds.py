@@ -14,7 +14,7 @@ from email.message import Message
 from typing import Literal
 
 from rapport_email.charsets import decode
-from rapport_email.parsing import Mail, addresses, charset_of, content, header, message_ids, walk
+from rapport_email.parsing import Mail, addresses, charset_of, content, header, message_ids, payload_of, walk
 
 Kind = Literal["personal", "automatic", "list", "bounce", "complaint"]
 MAX_REPORT = 200_000
@@ -206,7 +206,7 @@ def _status_reports(mail: Mail) -> list[Report]:
 
 
 def _blocks(part: Message) -> list[Message]:
-    payload = part.get_payload()
+    payload = payload_of(part)
     if isinstance(payload, list):
         return [each for each in payload if isinstance(each, Message)]
     text = decode(content(part)[:MAX_REPORT], charset_of(part))
@@ -219,7 +219,7 @@ def _fields(part: Message) -> Message:
         return Message()
     first = blocks[0]
     if not first.keys():
-        first = email.message_from_string(str(first.get_payload()))
+        first = email.message_from_string(str(payload_of(first)))
     return first
 
 
@@ -331,7 +331,7 @@ def _original(message: Message) -> Message | None:
     """The mail, or its headers, that a report brings back."""
     for part, depth in walk(message):
         kind = part.get_content_type()
-        payload = part.get_payload()
+        payload = payload_of(part)
         if depth == 0:
             continue
         if kind in {"message/rfc822", "message/global"} and isinstance(payload, list) and payload:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from email.header import decode_header
 from email.message import Message
 from email.utils import collapse_rfc2231_value, getaddresses, parsedate_to_datetime
+from typing import Any
 
 from rapport import utcnow
 from rapport_email.charsets import codec, decode
@@ -175,7 +176,7 @@ def walk(message: Message, depth: int = 0) -> Iterator[tuple[Message, int]]:
         if seen > MAX_PARTS or depth > MAX_DEPTH:
             raise Unreadable("it is made of too many parts")
         yield part, depth
-        payload = part.get_payload()
+        payload = payload_of(part)
         if isinstance(payload, list):
             waiting += [(each, depth + 1) for each in reversed(payload) if isinstance(each, Message)]
 
@@ -185,7 +186,7 @@ def _leaves(message: Message) -> Iterator[Message]:
     inside: set[int] = set()
     for part, _depth in walk(message):
         if id(part) in inside or (part.get_content_maintype() == "message" and part is not message):
-            payload = part.get_payload()
+            payload = payload_of(part)
             inside |= {id(each) for each in payload} if isinstance(payload, list) else set()
             if id(part) in inside:
                 continue
@@ -219,7 +220,7 @@ def _contents(parts: Sequence[Message], notes: list[str]) -> tuple[str, str, lis
 
 def _file(part: Message, kind: str, name: str) -> Part:
     if part.get_content_maintype() == "message":
-        payload = part.get_payload()
+        payload = payload_of(part)
         inner = payload[0] if isinstance(payload, list) and payload else part
         data = as_bytes(inner) if isinstance(inner, Message) else content(part)
         subject = header(inner, "Subject")[:80] if isinstance(inner, Message) else ""
@@ -232,12 +233,21 @@ def _file(part: Message, kind: str, name: str) -> Part:
     return Part(name or f"file{ending}", kind, data, content_id, inline)
 
 
+def payload_of(part: Message) -> Any:
+    """What a part holds: its text, or a list of parts; whatever charset it claims to be in."""
+    try:
+        return part.get_payload()
+    except (ValueError, LookupError):  # such as idna, which decodes nothing but names of hosts
+        part.del_param("charset")
+        return part.get_payload()
+
+
 def as_bytes(message: Message) -> bytes:
     """A mail within a mail, as a file of its own."""
     try:
         return message.as_bytes()
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
-        text = "".join(f"{name}: {value}\n" for name, value in message.items()) + "\n" + str(message.get_payload())
+        text = "".join(f"{name}: {value}\n" for name, value in message.items()) + "\n" + str(payload_of(message))
         return text.encode("utf-8", "replace")
 
 
@@ -252,7 +262,7 @@ def content(part: Message) -> bytes:
         data = None
     if isinstance(data, bytes):
         return data
-    raw = part.get_payload()
+    raw = payload_of(part)
     return raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else b""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 from flask import Blueprint
 from sqlalchemy.orm import Session
@@ -14,8 +16,10 @@ from rapport import (
     Interaction,
     Job,
     Measure,
+    Message,
     NavItem,
     Panel,
+    Problem,
     Schedule,
     Setting,
     hookimpl,
@@ -89,6 +93,11 @@ def register_settings() -> list[Setting]:
 @hookimpl
 def register_commands() -> list[click.Command]:
     return [commands.health]
+
+
+@hookimpl
+def may_contact(message: Message, session: Session) -> Sequence[Problem]:
+    return channel.refusals(message, session)
 
 
 @hookimpl
