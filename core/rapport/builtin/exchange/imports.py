@@ -584,8 +584,8 @@ def _check(meta: EntityMeta, run: Run, *, whole: bool = False) -> None:  # noqa:
         elif wrong := [each["do"] for each in decisions.values() if each.get("do") not in runs.DECISIONS]:
             found.append(Problem(name, _("cannot be settled by “%(word)s”.", word=wrong[0])))
     for name in run.constants:
-        field = meta.fields.get(name.partition(".")[0])
-        if field is None or (name not in targets and not field.target):
+        reference = name.partition(".")[0] if "." in name else ""  # a value for records that are made on the way
+        if name not in targets and not (reference in targets and targets[reference].target):
             found.append(Problem(name, _("is no field of this kind of record.")))
     if whole and not found:
         if not run.mapping:
