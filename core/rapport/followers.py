@@ -38,7 +38,7 @@ from rapport.entities.types import Instant, utcnow
 from rapport.errors import NotFound
 from rapport.events import save
 from rapport.i18n.catalogs import _
-from rapport.records.log import Logged, change_log, logged, settle
+from rapport.records.log import Logged, change_log, kind_logged, logged, settle
 
 if TYPE_CHECKING:
     from rapport.contributions import Follower
@@ -168,7 +168,7 @@ def _follow_one(site: Site, follower: Follower, seen: Row[Any], end: int) -> int
         return 0  # the failure is logged and counted; its place stays
     wanted = (
         select(change_log)
-        .where(change_log.c.seq > seen.seq, change_log.c.seq <= end, change_log.c.entity.in_(sorted(wants)))
+        .where(change_log.c.seq > seen.seq, change_log.c.seq <= end, kind_logged().in_(sorted(wants)))
         .order_by(change_log.c.seq)
     )
     if not _any(site, wanted if wants else None):

@@ -219,3 +219,19 @@ def test_a_follower_is_named_after_its_plugin(app, plugin_on_disk, name):
     plugin_on_disk("alpha", FOLLOWING.replace("alpha.greet", name))
     with pytest.raises(Exception, match=f"the follower '{name}' must be named 'alpha.<follower>'"):
         enable(app.site.config, "alpha")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_whoever_goes_along_the_log_reads_on_from_their_place(app: TestApp) -> None:
+    """By the index of kinds it would be all changes of ever, read and sorted."""
+    with_follower(app, "greeter", greet)
+    make(app, "Ada", "Bob")
+    with app.queries() as sent:
+        follow_all(app.site)
+        assert len(app.client.get("/api/v1/changes?entity=customer").get_json()["items"]) == 2
+    along = [each for each in sent if "FROM change_log" in each and "ORDER BY change_log.seq" in each]
+    assert along
+    with app.site.db.read() as connection:
+        for statement in along:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", (0,) * statement.count("?")).all()
+            assert "ix_change_log_record" not in str(plan), statement

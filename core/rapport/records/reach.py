@@ -13,7 +13,7 @@ from rapport.entities import Entity, EntityMeta, entity_class
 from rapport.query.filter import Filter, conditions
 from rapport.query.memory import matches
 from rapport.query.sql import compile_filter
-from rapport.records.log import change_log
+from rapport.records.log import change_log, kind_logged
 
 if TYPE_CHECKING:
     from rapport.access import Actor
@@ -38,7 +38,7 @@ class Entry(Protocol):
 
 def within_reach(entities: Iterable[type[Entity]], actor: Actor) -> ColumnElement[bool]:
     """Log entries of records the actor may read now. Of deleted ones, all that might have been: see below."""
-    log = change_log.c
+    log, kind = change_log.c, kind_logged()
     open_to_all, found = [], []
     for entity in entities:
         scope = row_scope(entity, actor)
@@ -46,9 +46,9 @@ def within_reach(entities: Iterable[type[Entity]], actor: Actor) -> ColumnElemen
             open_to_all.append(entity.meta.name)
         else:
             within = log.record_id.in_(select(entity.id).where(scope))
-            found.append(and_(log.entity == entity.meta.name, or_(within, log.action == "deleted")))
+            found.append(and_(kind == entity.meta.name, or_(within, log.action == "deleted")))
     if open_to_all:
-        found.append(log.entity.in_(open_to_all))
+        found.append(kind.in_(open_to_all))
     return or_(*found) if found else false()
 
 
