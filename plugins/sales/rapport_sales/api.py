@@ -9,7 +9,6 @@ from flask import Blueprint, Response, jsonify, request
 from rapport import Invalid, Problem, stages_of
 from rapport import gettext as _
 from rapport.builtin.api.problems import handle
-from rapport.entities.types import decimal_text
 from rapport.http import current_actor, current_site, described, needs
 from rapport_sales.service import ENTITY, Total, pipeline_totals
 
@@ -48,6 +47,6 @@ def totals() -> Response:
 def _json(total: Total) -> dict[str, Any]:
     return {
         "count": total.count,
-        "amounts": {currency: decimal_text(amount) for currency, amount in total.amounts.items()},
-        "weighted": {currency: decimal_text(amount) for currency, amount in total.weighted.items()},
+        "amounts": {currency: f"{amount:.4f}" for currency, amount in total.amounts.items()},
+        "weighted": {currency: f"{amount:.4f}" for currency, amount in total.weighted.items()},
     }

@@ -158,10 +158,10 @@ def test_programs_ask_for_the_totals_of_this_moment(sales: Any):
     sales.deal(stage="Won", amount="400")
     told = client.get("/api/v1/sales.pipeline_totals").get_json()
     assert [(each["title"], each["count"], each["amounts"]) for each in told["stages"]] == [
-        ("New", 1, {"ILS": "10.00"}), ("Proposal", 1, {"EUR": "200.50"}), ("Won", 1, {"EUR": "400.00"})
+        ("New", 1, {"ILS": "10.0000"}), ("Proposal", 1, {"EUR": "200.5000"}), ("Won", 1, {"EUR": "400.0000"})
     ]  # fmt: skip
     assert told["open"]["count"] == 2
-    assert told["open"]["weighted"] == {"EUR": "100.25", "ILS": "9.00"}
+    assert told["open"]["weighted"] == {"EUR": "100.2500", "ILS": "9.0000"}
     assert {each["id"]: each["count"] for each in told["owners"]}[str(noa.id)] == 1
     assert client.get("/api/v1/sales.pipeline_totals?filter=amount>300").get_json()["open"]["count"] == 0
     assert client.get("/api/v1/sales.pipeline_totals?filter=nothing>1").status_code == 400
