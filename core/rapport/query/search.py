@@ -49,6 +49,8 @@ __all__ = [
 
 CANDIDATES = 300
 """Of a very common word, only the newest records are ranked: nobody reads more, and ranking all takes seconds."""
+LOOKED_AT = 10_000
+"""Of how many records with the words it is asked whether somebody may read them."""
 RECENT, ENOUGH = 10_000, 5_000
 """How many documents PostgreSQL looks at one by one, and how many that have the words."""
 _MAX_TITLE = 80
@@ -217,29 +219,33 @@ def _title(plain: str) -> str:
 
 def search_ids(
     connection: Connection, query: str, entities: Sequence[str] | None = None, limit: int = 50,
-    within: ColumnElement[bool] | None = None,
+    within: Callable[[Any], ColumnElement[bool]] | None = None,
 ) -> list[tuple[str, UUID]]:  # fmt: skip
     """Records that have every word of the query, the last one perhaps unfinished: (entity, record id), best first.
 
     First those whose title begins with the query, then those with such a word in the title, each by title. `within` is
-    the condition of what somebody may read: were it asked only of what was found, others' records would take its room.
+    the condition of what somebody may read, of columns `entity` and `record_id`: were it asked only of the best,
+    others' records would take the room. It is asked of LOOKED_AT each time, so that who may read little does not have
+    millions looked through.
     """
     ways = query_ways(query)
     if not ways or entities == []:
         return []
     typed = normalise(query[:MAX_QUERY]).strip().replace("\x00", "")
     document = search_document.c
-    of_these = true() if entities is None else document.entity.in_(entities)
-    wanted = and_(of_these, true() if within is None else within)
+    wanted = true() if entities is None else document.entity.in_(entities)
     begins = and_(document.title >= typed, document.title < typed + _LAST_LETTER)
-    first = select(document.entity, document.record_id).where(wanted, begins).order_by(document.title, document.id)
-    found = [(row[0], row[1]) for row in connection.execute(first.limit(limit))]
+    most = max(CANDIDATES, limit)
+    looked_at = most if within is None else LOOKED_AT
+    columns = document.id, document.entity, document.record_id, document.title
+    first = select(*columns).where(wanted, begins).order_by(document.title, document.id).limit(looked_at)
+    best = _reached(first, within).order_by("title", "id").limit(limit)
+    found = [(row.entity, row.record_id) for row in connection.execute(best)]
     if len(found) == limit:
         return found
-    most = max(CANDIDATES, limit)
     rows: Sequence[Any] = []
-    for ids in _candidates(connection.dialect.name, ways, wanted, most):
-        candidates = ids.subquery().c
+    for ids in _candidates(connection.dialect.name, ways, wanted, looked_at):
+        candidates = _reached(ids, within).subquery().c
         rank = case((candidates.title.contains(f" {typed}", autoescape=True), 0), else_=1)
         rest = (
             select(candidates.entity, candidates.record_id, func.count().over().label("among"))
@@ -248,9 +254,17 @@ def search_ids(
             .limit(limit - len(found))
         )
         rows = connection.execute(rest).all()
-        if rows and rows[0].among == most:
+        if rows and rows[0].among >= most:
             break
     return found + [(row.entity, row.record_id) for row in rows]
+
+
+def _reached(found: Select[Any], within: Callable[[Any], ColumnElement[bool]] | None) -> Select[Any]:
+    """Of what was found, what somebody may read."""
+    if within is None:
+        return found
+    some = found.subquery()
+    return select(some).where(within(some.c))
 
 
 def has_words(dialect: str, query: str, entity: str, record_id: ColumnElement[UUID]) -> ColumnElement[bool]:

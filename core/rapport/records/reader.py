@@ -21,7 +21,7 @@ from rapport.errors import Invalid, NotFound, PluginError, Problem
 from rapport.hooks import Lent
 from rapport.query.filter import Filter, FilterContext, parse
 from rapport.query.paging import Page, apply_paging, bounded_count, make_page, parse_sort
-from rapport.query.search import search_document, search_ids
+from rapport.query.search import search_ids
 from rapport.query.sql import compile_filter
 from rapport.records.session import ScopedSession
 
@@ -286,14 +286,16 @@ class Reader(Lent):
         scopes = [(self.site.entities[name], row_scope(self.site.entities[name], self.actor)) for name in names]
         if all(scope is None for _entity, scope in scopes):
             return search_ids(self.session.connection(), query, entities=names, limit=limit)
-        document = search_document.c
-        within = or_(
-            document.entity.in_([entity.meta.name for entity, scope in scopes if scope is None]),
-            *(
-                and_(document.entity == entity.meta.name, exists().where(entity.id == document.record_id, scope))
-                for entity, scope in scopes if scope is not None
-            ),
-        )  # fmt: skip
+
+        def within(document: Any) -> ColumnElement[bool]:
+            return or_(
+                document.entity.in_([entity.meta.name for entity, scope in scopes if scope is None]),
+                *(
+                    and_(document.entity == entity.meta.name, exists().where(entity.id == document.record_id, scope))
+                    for entity, scope in scopes if scope is not None
+                ),
+            )  # fmt: skip
+
         return search_ids(self.session.connection(), query, entities=names, limit=limit, within=within)
 
     def stream(self, statement: Select[Any], batch: int = 1000) -> Iterable[Row[Any]]:
