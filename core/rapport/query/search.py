@@ -225,18 +225,30 @@ def search_ids(
 
     First those whose title begins with the query, then those with such a word in the title, each by title. `within` is
     the condition of what somebody may read, of columns `entity` and `record_id`: were it asked only of the best,
-    others' records would take the room. It is asked of LOOKED_AT each time, so that who may read little does not have
+    others' records would take the room. It is asked of LOOKED_AT at most, so that who may read little does not have
     millions looked through.
     """
     ways = query_ways(query)
     if not ways or entities == []:
         return []
     typed = normalise(query[:MAX_QUERY]).strip().replace("\x00", "")
-    document = search_document.c
-    wanted = true() if entities is None else document.entity.in_(entities)
-    begins = and_(document.title >= typed, document.title < typed + _LAST_LETTER)
+    wanted = true() if entities is None else search_document.c.entity.in_(entities)
     most = max(CANDIDATES, limit)
-    looked_at = most if within is None else LOOKED_AT
+    found: list[tuple[str, UUID]] = []
+    for looked_at in (most,) if within is None else (most, LOOKED_AT):
+        found = _best(connection, typed, ways, wanted, within, limit, looked_at)
+        if len(found) == limit:
+            break
+    return found
+
+
+def _best(
+    connection: Connection, typed: str, ways: Ways, wanted: ColumnElement[bool],
+    within: Callable[[Any], ColumnElement[bool]] | None, limit: int, looked_at: int,
+) -> list[tuple[str, UUID]]:  # fmt: skip
+    """The best of so many records that have the words."""
+    document = search_document.c
+    begins = and_(document.title >= typed, document.title < typed + _LAST_LETTER)
     columns = document.id, document.entity, document.record_id, document.title
     first = select(*columns).where(wanted, begins).order_by(document.title, document.id).limit(looked_at)
     best = _reached(first, within).order_by("title", "id").limit(limit)
@@ -254,7 +266,7 @@ def search_ids(
             .limit(limit - len(found))
         )
         rows = connection.execute(rest).all()
-        if rows and rows[0].among >= most:
+        if rows and rows[0].among >= CANDIDATES:
             break
     return found + [(row.entity, row.record_id) for row in rows]
 
