@@ -185,6 +185,7 @@ def test_a_tag_is_found_whole(connection: Connection, add: Any) -> None:
     add(Deal, {"name": "a", "tags": ("VIP", "new lead")}, {"name": "b", "tags": ("vipera",)}, {"name": "c", "tags": ()})
     assert names(connection, "tags has 'vip'") == ["a"]
     assert names(connection, "tags has ' new  lead '") == ["a"]
+    assert names(connection, "tags has 'v_p'") == names(connection, "tags has '%'") == []
     assert names(connection, "tags has 'lead'") == []
     assert names(connection, "tags is empty") == ["c"]
 

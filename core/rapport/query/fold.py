@@ -129,15 +129,16 @@ class holds(FunctionElement[bool]):
 
     type = Boolean()
     inherit_cache = True
+    _is_implicitly_boolean = True  # else SQLAlchemy adds "= 1" for SQLite, which then asks this first, of every row
 
 
 @compiles(holds)
 def _holds(element: Any, compiler: Any, **kw: Any) -> str:
     text, _part, pattern = element.clauses
-    return f"{compiler.process(text, **kw)} LIKE {compiler.process(pattern, **kw)} ESCAPE '/'"
+    return f"({compiler.process(text, **kw)} LIKE {compiler.process(pattern, **kw)} ESCAPE '/')"
 
 
 @compiles(holds, "postgresql")
 def _holds_on_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
     text, part, _pattern = element.clauses
-    return f"strpos({compiler.process(text, **kw)}, {compiler.process(part, **kw)}) > 0"
+    return f"(strpos({compiler.process(text, **kw)}, {compiler.process(part, **kw)}) > 0)"

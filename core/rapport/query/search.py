@@ -255,20 +255,21 @@ def _best(
     found = [(row.entity, row.record_id) for row in connection.execute(best)]
     if len(found) == limit:
         return found
-    rows: Sequence[Any] = []
-    for ids in _candidates(connection.dialect.name, ways, wanted, looked_at):
-        candidates = _reached(ids, within).subquery().c
-        rank = case((candidates.title.contains(f" {typed}", autoescape=True), 0), else_=1)
-        rest = (
-            select(candidates.entity, candidates.record_id, func.count().over().label("among"))
-            .where(not_(and_(candidates.title >= typed, candidates.title < typed + _LAST_LETTER)))
-            .order_by(rank, candidates.title, candidates.id)
-            .limit(limit - len(found))
-        )
-        rows = connection.execute(rest).all()
-        if rows and rows[0].among >= CANDIDATES:
-            break
-    return found + [(row.entity, row.record_id) for row in rows]
+    *quick, last = _candidates(connection.dialect.name, ways, wanted, looked_at)
+    enough = (ids for ids in quick if _count(connection, _reached(ids, within)) >= CANDIDATES)
+    candidates = _reached(next(enough, last), within).subquery().c
+    rank = case((candidates.title.contains(f" {typed}", autoescape=True), 0), else_=1)
+    rest = (
+        select(candidates.entity, candidates.record_id)
+        .where(not_(and_(candidates.title >= typed, candidates.title < typed + _LAST_LETTER)))
+        .order_by(rank, candidates.title, candidates.id)
+        .limit(limit - len(found))
+    )
+    return found + [(row.entity, row.record_id) for row in connection.execute(rest)]
+
+
+def _count(connection: Connection, found: Select[Any]) -> int:
+    return connection.scalar(select(func.count()).select_from(found.subquery())) or 0
 
 
 def _reached(found: Select[Any], within: Callable[[Any], ColumnElement[bool]] | None) -> Select[Any]:
