@@ -15,6 +15,7 @@ from flask import Flask, Response, g, jsonify
 from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import URLSafeTimedSerializer
 from werkzeug.exceptions import InternalServerError, RequestEntityTooLarge
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import Rule
 
 from rapport import logs
@@ -65,6 +66,32 @@ class Address(Rule):
         return build
 
 
+class ClientAddress:
+    """Says whose address a request has: the sender's, or what a proxy of ours tells of them.
+
+    Tries are counted by address, and consents noted with it. Of nobody else is the header believed.
+    """
+
+    def __init__(self, app: Any, proxies: tuple[str, ...]) -> None:
+        self._direct, self._told = app, ProxyFix(app, x_for=1, x_proto=0, x_host=0)
+        self._proxies = frozenset(proxies)
+        self._warned = False
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        sender = environ.get("REMOTE_ADDR", "")
+        if sender in self._proxies:
+            return self._told(environ, start_response)
+        if "HTTP_X_FORWARDED_FOR" in environ and not self._warned and sender in {"127.0.0.1", "::1"}:
+            self._warned = True
+            log.warning(
+                "A proxy on this machine passes requests on, and all who come through it count as one: eight wrong "
+                "passwords make everybody wait. Name it in rapport.toml: trusted_proxies = ['%s']",
+                sender,
+            )
+        answer: Iterable[bytes] = self._direct(environ, start_response)
+        return answer
+
+
 def create_app(config: Config, *, safe: bool = False) -> Flask:
     """Build the application of a site as it is now. `safe` leaves every plugin out.
 
@@ -92,6 +119,7 @@ def assemble(site: Site) -> Flask:
     app.extensions["rapport"] = site
     _configure(app, site.config)
     app.session_interface = Sessions()
+    app.wsgi_app = ClientAddress(app.wsgi_app, site.config.trusted_proxies)  # type: ignore[method-assign]
     for blueprint in site.pages:
         mount(app, site.pages.owner(str(blueprint.name)), blueprint)
     app.add_url_rule("/health", "health", public(_health))

@@ -18,7 +18,7 @@ from rapport.errors import ConfigError
 FILE_NAME = "rapport.toml"
 BROKERS = ("redis", "rediss", "amqp", "amqps")
 MIN_TOKEN = 20
-_LISTS = ("trusted_hosts", "plugins", "outbound_allow")
+_LISTS = ("trusted_hosts", "trusted_proxies", "plugins", "outbound_allow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class Config:
     """Links in mails start with it; other host names are refused."""
     trusted_hosts: tuple[str, ...] = ()
     """Host names served besides the one of base_url."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses of web servers before this one: only they are believed when they say in X-Forwarded-For who asks."""
     language: str = "en"
     time_zone: str = "UTC"
     country: str = "US"

@@ -354,6 +354,30 @@ def claiming(number: int) -> dict[str, str]:
 
 
 @one_database
+def test_behind_a_proxy_of_ours_everybody_counts_by_themselves(make_app: Callable[..., Any]) -> None:
+    proxy, stranger = "10.0.0.1", "10.0.0.2"
+    with make_app(trusted_proxies=(proxy,)) as app:
+        mia = app.user("Mia")
+
+        def sign_in_from(sender: str, told: str, email: str, password: str) -> int:
+            client, base = app.flask.test_client(), {"REMOTE_ADDR": sender}
+            headers = {"X-Forwarded-For": told}
+            return int(sends(client, "/sign-in", {"email": email, "password": password}, headers=headers,
+                             environ_base=base).status_code)  # fmt: skip
+
+        for number in range(TRIES):
+            sign_in_from(proxy, "198.51.100.7", f"person{number}@example.com", "wrong" * 3)
+        assert sign_in_from(proxy, "198.51.100.7", mia.email, PASSWORD) == 429
+        assert sign_in_from(proxy, "9.9.9.9, 198.51.100.7", mia.email, PASSWORD) == 429, (
+            "what the proxy itself saw counts"
+        )
+        assert sign_in_from(proxy, "198.51.100.8", mia.email, PASSWORD) == 302
+        for number in range(TRIES):
+            sign_in_from(stranger, f"203.0.113.{number}", f"person{number}@example.com", "wrong" * 3)
+        assert sign_in_from(stranger, "203.0.113.99", mia.email, PASSWORD) == 429, "nobody else is believed"
+
+
+@one_database
 def test_no_header_gives_more_tries(app: TestApp) -> None:
     mia = app.user("Mia")
     app.create_customer(name="Mia", email="mia@example.com")
