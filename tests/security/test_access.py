@@ -97,6 +97,7 @@ def test_of_every_kind_of_record_one_that_is_not_there_is_not_found(world: World
     assert len(names) > 90
     client = world.app.client  # the administrator's
     assert {client.get(f"/api/v1/{name}/{nowhere}").status_code for name in names} == {404}
+    world.put_back()  # that its token was used is noted
 
 
 def test_what_lists_give_is_what_owners_teams_and_grants_allow(world: World) -> None:
