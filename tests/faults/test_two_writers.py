@@ -187,6 +187,7 @@ class Rivals:
         return sum(max(0, count - len(made[record_id])) for record_id, count in self.applied.items())
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_bulk_edit_a_workflow_and_tabs_against_a_user(make_app: Any):
     """Whatever else writes: what anybody was told is saved stands, and everybody else was told."""
     with make_app() as app:
