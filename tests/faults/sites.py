@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
@@ -53,6 +53,23 @@ def token(app: TestApp) -> str:
     with app.site.write(app.admin) as unit:
         assert app.admin.id is not None
         return create_token(unit, unit.get(User, app.admin.id), name="faults")
+
+
+class AtWork:
+    """Threads that work until the block ends: set `_threads`, and look at `_stop`."""
+
+    _threads: list[threading.Thread]
+    _stop: threading.Event
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
 
 
 @dataclass

@@ -31,7 +31,7 @@ from rapport.entities import table_of, utcnow
 from rapport.jobs import job_table
 from rapport.records.log import change_log, delivery_table
 from rapport.testing.app import TestApp, make_test_site
-from tests.faults.sites import Client, clients, served, token, wait_until
+from tests.faults.sites import AtWork, Client, clients, served, token, wait_until
 from tests.faults.test_killed import sound
 from tests.faults.test_postgres_away import Server as Postgres
 from tests.faults.test_smtp_down import Smtp
@@ -45,7 +45,7 @@ WELL: Reply = (204, {}, b"")
 BADLY: tuple[Reply, ...] = ((500, {}, b"no"), (429, {"Retry-After": "1"}, b""), (302, {"Location": "/"}, b""))
 
 
-class Work:
+class Work(AtWork):
     """Those who write, change and read, without a pause; what they were promised, and what else they were told."""
 
     def __init__(self, writers: list[Client], readers: list[Client], chance: random.Random) -> None:
@@ -98,16 +98,6 @@ class Work:
         if answer.status not in {200, 201, 412, 503}:
             self.broken.append(f"{words}: {answer.status} {answer.body[:300]!r}")
         return answer
-
-    def __enter__(self) -> Work:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
 
 def wrong(app: TestApp, promised: dict[str, str], versions: Counter[str]) -> list[str]:

@@ -27,7 +27,7 @@ from sqlalchemy import select
 from rapport import Config, Customer, enqueue_job, system
 from rapport.jobs import job_table
 from rapport.testing.app import PASSWORD, TestApp, make_test_site
-from tests.faults.sites import clients, served, token, wait_until
+from tests.faults.sites import AtWork, clients, served, token, wait_until
 from tests.torture import tally, tries
 
 pytestmark = pytest.mark.timeout(3600)
@@ -66,7 +66,7 @@ def server() -> Iterator[Server]:
     shutil.rmtree(folder)
 
 
-class Load:
+class Load(AtWork):
     """Some who write and some who read, without a pause, until told to stop."""
 
     def __init__(self, writers: list[Any], readers: list[Any]) -> None:
@@ -104,16 +104,6 @@ class Load:
         if status == 503:
             self._stop.wait(0.05)
         return status
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
 
 @contextlib.contextmanager
