@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from rapport.access import system
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rapport.events")
 MAX_ATTEMPTS = 8
+_DUE = (
+    select(delivery_table.c.id)
+    .where(
+        delivery_table.c.state == "waiting",
+        delivery_table.c.due_at <= bindparam("now"),
+        delivery_table.c.plugin.in_(bindparam("ours", expanding=True)),
+    )
+    .order_by(delivery_table.c.id)
+    .limit(bindparam("most"))
+)
 
 
 def deliver(site: Site, *, limit: int = 200) -> int:
@@ -28,18 +38,9 @@ def deliver(site: Site, *, limit: int = 200) -> int:
 
     What is for a plugin that is off, held or gone waits until it is back, or is purged.
     """
-    now = utcnow()
+    asked = {"now": utcnow(), "ours": site.hooks.names(), "most": limit}
     with site.db.read() as connection:
-        due = connection.scalars(
-            select(delivery_table.c.id)
-            .where(
-                delivery_table.c.state == "waiting",
-                delivery_table.c.due_at <= now,
-                delivery_table.c.plugin.in_(site.hooks.names()),
-            )
-            .order_by(delivery_table.c.id)
-            .limit(limit)
-        ).all()
+        due = connection.scalars(_DUE, asked).all()
     return sum(_deliver_one(site, delivery_id) for delivery_id in due)
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    bindparam,
     delete,
     func,
     insert,
@@ -73,6 +74,12 @@ set_aside_table = Table(
     Column("seq", BigInteger, primary_key=True),
     Column("at", Instant, nullable=False),
     Column("error", Text, nullable=False),
+)
+
+_BEHIND = select(follower_table).where(
+    follower_table.c.name.in_(bindparam("names", expanding=True)),
+    follower_table.c.seq < select(func.max(change_log.c.seq)).scalar_subquery(),
+    follower_table.c.due_at <= bindparam("now"),
 )
 
 
@@ -146,13 +153,8 @@ def _behind(site: Site) -> Sequence[Row[Any]]:
     if not len(site.followers):
         return []
     names = [name for name in site.followers.names() if site.followers.owner(name) not in site.hooks.out]
-    statement = select(follower_table).where(
-        follower_table.c.name.in_(names),
-        follower_table.c.seq < select(func.max(change_log.c.seq)).scalar_subquery(),
-        follower_table.c.due_at <= utcnow(),
-    )
     with site.db.read() as connection:
-        return connection.execute(statement).all()
+        return connection.execute(_BEHIND, {"names": names, "now": utcnow()}).all()
 
 
 def _end(connection: Connection) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    bindparam,
     case,
     delete,
     func,
@@ -242,7 +243,7 @@ def run_released(site: Site, job_id: UUID, fence: int) -> bool:
         job_table.c.id == job_id, job_table.c.fence == fence, job_table.c.state.in_(["waiting", "running"]),
         job_table.c.name.in_(site.jobs.names()),
     )  # fmt: skip
-    claimed = _take(site, handed_over)
+    claimed = _take(site, handed_over, {})
     if claimed is not None:
         _run(site, *claimed)
     return claimed is not None
@@ -253,19 +254,18 @@ def release_jobs(site: Site) -> list[Released]:
 
     They are leased for as long as it may take until somebody begins; what is lost on the way is found again by that.
     """
-    now = utcnow()
-    free = job_table.c.leased_until.is_(None) | (job_table.c.leased_until < now)
-    due, lost = _ready(site, now)
-    questions = (due.where(free), lost)
+    asked = _asked(site)
+    now = asked["now"]
     with site.db.read() as connection:
-        if all(connection.execute(each.limit(1)).first() is None for each in questions):
+        if all(connection.execute(each, asked).first() is None for each in _ANY_TO_RELEASE):
             return []
         under_way = select(job_table.c.id).where(job_table.c.state == "waiting", job_table.c.leased_until > now)
         room = MAX_RELEASED - len(connection.execute(under_way.limit(MAX_RELEASED)).all())
     released: list[Released] = []
     with site.db.write() as connection:
-        for question in questions if room > 0 else ():
-            rows = connection.execute(question.limit(min(room, RELEASED_AT_ONCE)).with_for_update(skip_locked=True))
+        for question in _TO_RELEASE if room > 0 else ():
+            some = question.limit(min(room, RELEASED_AT_ONCE)).with_for_update(skip_locked=True)
+            rows = connection.execute(some, asked).all()
             released += [Released(row.id, row.fence + (row.state == "running")) for row in rows]
         for job in released:  # with a higher fence, whoever began with the former one has lost it
             leased = update(job_table).where(job_table.c.id == job.id)
@@ -322,25 +322,40 @@ def _watched(context: JobContext, name: str, run: Callable[[], Any]) -> Any:
         raise RuntimeError(f"it made no progress for {seconds:g} seconds and was interrupted") from None
 
 
-def _ready(site: Site, now: dt.datetime) -> tuple[Select[Any], Select[Any]]:
-    """Two questions, each of which one walk along an index answers, however many jobs wait for their time."""
-    # The work of a plugin that is off or gone waits until it is back, or is purged.
-    ours = job_table.c.name.in_(site.jobs.names())
-    due = select(job_table).where(job_table.c.state == "waiting", job_table.c.due_at <= now, ours)
-    lost = select(job_table).where(job_table.c.state == "running", job_table.c.leased_until < now, ours)
-    return due.order_by(job_table.c.due_at), lost.order_by(job_table.c.leased_until)
+# Two questions, each of which one walk along an index answers, however many jobs wait for their time. They are written
+# once: putting them together took longer than asking. The work of a plugin that is off or gone is not `ours`; it waits
+# until that is back, or is purged.
+_OURS = job_table.c.name.in_(bindparam("ours", expanding=True))
+_DUE = (
+    select(job_table)
+    .where(job_table.c.state == "waiting", job_table.c.due_at <= bindparam("now"), _OURS)
+    .order_by(job_table.c.due_at)
+)
+_LOST = (
+    select(job_table)
+    .where(job_table.c.state == "running", job_table.c.leased_until < bindparam("now"), _OURS)
+    .order_by(job_table.c.leased_until)
+)
+_FREE = job_table.c.leased_until.is_(None) | (job_table.c.leased_until < bindparam("now"))
+_TO_RUN = (_DUE.limit(1), _LOST.limit(1))
+_TO_RELEASE = (_DUE.where(_FREE), _LOST)
+_ANY_TO_RELEASE = tuple(each.limit(1) for each in _TO_RELEASE)
+
+
+def _asked(site: Site) -> dict[str, Any]:
+    return {"now": utcnow(), "ours": site.jobs.names()}
 
 
 def _claim(site: Site) -> Claim | None:
-    questions = [each.limit(1) for each in _ready(site, utcnow())]
+    asked = _asked(site)
     with site.db.read() as connection:  # looking costs no write lock
-        found = next((each for each in questions if connection.execute(each).first() is not None), None)
-    return None if found is None else _take(site, found)
+        found = next((each for each in _TO_RUN if connection.execute(each, asked).first() is not None), None)
+    return None if found is None else _take(site, found, asked)
 
 
-def _take(site: Site, question: Select[Any]) -> Claim | None:
+def _take(site: Site, question: Select[Any], asked: Mapping[str, Any]) -> Claim | None:
     with site.db.write() as connection:
-        row = connection.execute(question.with_for_update(skip_locked=True)).one_or_none()
+        row = connection.execute(question.with_for_update(skip_locked=True), asked).one_or_none()
         if row is None:
             return None
         connection.execute(

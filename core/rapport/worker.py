@@ -22,7 +22,7 @@ JOB_THREADS = 2
 IDLE_SECONDS = 0.5
 """How late a job may begin that another process enqueued, or whose time has come."""
 
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.05
 """While changes stream in, they are looked after together: looking after each by itself cost more than making it."""
 
 

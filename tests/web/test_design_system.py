@@ -41,11 +41,10 @@ PERSIAN = {
 }  # fmt: skip
 
 
-def render(template: str = "gallery.html", *, lang: str = "en", theme: str = "light", **facts: Any) -> str:
-    """A page as the web app renders it: strict, escaped, with the facts that every page may assume."""
-    loader = FileSystemLoader([TEMPLATES, Path(__file__).parent])
+def strict(*folders: Path) -> Environment:
+    """Templates with what every one may assume; whatever else they name is an error."""
     environment = Environment(
-        loader=loader,
+        loader=FileSystemLoader(folders),
         undefined=StrictUndefined,
         autoescape=True,
         trim_blocks=True,
@@ -53,7 +52,16 @@ def render(template: str = "gallery.html", *, lang: str = "en", theme: str = "li
         extensions=["jinja2.ext.i18n"],
     )
     environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
-    environment.globals.update(csrf_token=lambda: "token", slot=lambda name, **facts: Markup(""), **drawing())
+    environment.globals.update(
+        csrf_token=lambda: "token", slot=lambda name, **facts: Markup(""), **drawing(),
+        fixed=lambda name: Markup(environment.get_template(name).render()),
+    )  # fmt: skip
+    return environment
+
+
+def render(template: str = "gallery.html", *, lang: str = "en", theme: str = "light", **facts: Any) -> str:
+    """A page as the web app renders it: strict, escaped, with the facts that every page may assume."""
+    environment = strict(TEMPLATES, Path(__file__).parent)
     context = {
         "lang": lang,
         "dir": "rtl" if lang in ("fa", "he") else "ltr",
@@ -236,16 +244,7 @@ def test_the_answers_for_htmx_render_alone() -> None:
     {{ ui.search_results([{"title": "People", "items": [{"title": "Ada", "url": "/a", "icon": "user"}]}]) }}{{ ui.search_results([]) }}
     {% call ui.dialog("New") %}x{% endcall %}{% call ui.inline_form("/save", "Amount") %}<input aria-label="Amount">{% endcall %}
     {{ ui.edit_button("Amount", 0, "/edit") }}{{ ui.toast("Moved.", action="Undo", url="/undo") }}{{ ui.load_more("/more") }}"""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
-    environment.globals.update(csrf_token=lambda: "token", **drawing())
+    environment = strict(TEMPLATES)
     html = environment.from_string(answers).render()
     assert html.count('role="option"') == 2
     assert html.count("Nothing found") == 2
@@ -342,16 +341,7 @@ class Site(BaseHTTPRequestHandler):
 
 
 def fragment(text: str) -> bytes:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
-    environment.globals.update(csrf_token=lambda: "token", **drawing())
+    environment = strict(TEMPLATES)
     return environment.from_string('{% import "ui.html" as ui %}' + text).render().encode()
 
 

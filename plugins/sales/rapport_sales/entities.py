@@ -179,6 +179,9 @@ class Opportunity(
         Index("ix_sales_opportunity_expected", "expected_close_on", "id"),
         Index("ix_sales_opportunity_amount", "amount", "id"),
         Index("ix_sales_opportunity_changed", "updated_at", "id"),
+        Index(
+            "ix_sales_opportunity_totals", "stage_id", "owner_id", "currency", "probability", "amount", "archived_at"
+        ),
     )
 
     name: Mapped[str] = field(
