@@ -163,7 +163,7 @@ class Reader(Lent):
         key = (entity.meta.name, None if fields is None else tuple(f.name for f in fields))
         statement = self.site.row_statements.get(key)
         if statement is None:
-            columns = SimpleNamespace(**dict(table_of(entity).c.items()))  # whose `values` is a column, and no method
+            columns = _plain(entity)
             chosen = _columns(columns, self.site.meta(entity).visible if fields is None else fields)
             statement = select(*chosen).where(columns.id == bindparam("record_id", type_=columns.id.type))
             if len(self.site.row_statements) > 1000:  # programs may ask for any choice of fields
@@ -211,10 +211,11 @@ class Reader(Lent):
         meta = self.site.meta(entity)
         keys = parse_sort(sort or "-id", meta)
         conditions = [*self.conditions(entity, filter=filter, search=search, archived=archived), *where]
-        statement = select(*_columns(entity, meta.visible if fields is None else fields)).where(*conditions)
-        statement = apply_paging(statement, entity, keys, cursor, limit)
         # Nothing limits an administrator's rows, so their statement needs no session to add scopes to it.
-        run = self._own_connection() if self.actor.unlimited else self.session
+        alone = self.actor.unlimited
+        chosen = _columns(_plain(entity) if alone else entity, meta.visible if fields is None else fields)
+        statement = apply_paging(select(*chosen).where(*conditions), entity, keys, cursor, limit)
+        run = self._own_connection() if alone else self.session
         return make_page(run.execute(statement).all(), entity, keys, limit)
 
     def conditions(
@@ -306,6 +307,14 @@ class Reader(Lent):
         self.actor.require(entity.meta.permission("read"))
 
 
+def _plain(entity: type[Entity]) -> Any:
+    """The columns of a kind's table by their names, also of one that is called `values`.
+
+    For statements that need no session: with an entity's own attributes SQLAlchemy compares all columns anew each time.
+    """
+    return SimpleNamespace(**dict(table_of(entity).c.items()))
+
+
 def _columns(entity: Any, fields: Sequence[Field]) -> list[Any]:
     """The columns of a row, each under its field's name."""
     chosen = [column_of(entity, f).label(f.name) if f.custom or f.extension else column_of(entity, f) for f in fields]
@@ -318,10 +327,8 @@ Dumper = Callable[[Any], dict[str, Any]]
 
 
 def dumper(meta: EntityMeta, fields: Sequence[Field] | None = None) -> Dumper:
-    """A function that turns a row or record into its JSON form. Made once, called for every row."""
-    from rapport.entities.fields import KINDS
-
-    plan = [(f.name, KINDS[f.kind].dump) for f in fields or meta.visible]
+    """A function that turns a record, or a row with such names, into its JSON form. Made once, called for every one."""
+    plan = _plan(fields or meta.visible)
 
     def dump(row: Any) -> dict[str, Any]:
         out: dict[str, Any] = {}
@@ -331,6 +338,25 @@ def dumper(meta: EntityMeta, fields: Sequence[Field] | None = None) -> Dumper:
         return out
 
     return dump
+
+
+def row_dumper(fields: Sequence[Field]) -> Dumper:
+    """As `dumper`, for rows that were asked for with these fields in this order: taking by place is quicker."""
+    plan = _plan(fields)
+
+    def dump(row: Any) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for (name, convert), value in zip(plan, row, strict=False):  # after them stand version and keys of the order
+            out[name] = value if convert is None or value is None else convert(value)
+        return out
+
+    return dump
+
+
+def _plan(fields: Sequence[Field]) -> list[tuple[str, Callable[[Any], Any] | None]]:
+    from rapport.entities.fields import KINDS
+
+    return [(f.name, KINDS[f.kind].dump) for f in fields]
 
 
 def wanted_fields(meta: EntityMeta, names: str | Iterable[str] | None) -> list[Field]:

@@ -17,7 +17,7 @@ from rapport.builtin.exchange.download import download
 from rapport.entities import Entity, Field
 from rapport.http import current_actor
 from rapport.records import Unit
-from rapport.records.reader import DEFAULT_LIMIT, MAX_LIMIT, dumper, missing, wanted_fields
+from rapport.records.reader import DEFAULT_LIMIT, MAX_LIMIT, Dumper, dumper, missing, row_dumper, wanted_fields
 
 if TYPE_CHECKING:
     from rapport.site import Site
@@ -51,7 +51,8 @@ class Resource:
         self.meta = site.meta(entity)
         self.path = f"/api/v1/{entity.meta.name}"
         shown = {"id": 0, "version": 1}  # what addresses a record comes first
-        self.dump = dumper(self.meta, sorted(self.meta.visible, key=lambda f: shown.get(f.name, 2)))
+        self.fields = sorted(self.meta.visible, key=lambda f: shown.get(f.name, 2))
+        self.dump, self.dump_row = dumper(self.meta, self.fields), row_dumper(self.fields)
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -103,11 +104,11 @@ class Resource:
             return Response(status=304, headers={"ETag": f'"{row.version}"'})
         return answer(dump(row), ETag=f'"{row.version}"')
 
-    def _chosen(self, names: str | None) -> tuple[Sequence[Field] | None, Callable[[Any], dict[str, Any]]]:
+    def _chosen(self, names: str | None) -> tuple[Sequence[Field], Dumper]:
         if names is None:
-            return None, self.dump
+            return self.fields, self.dump_row
         fields = wanted_fields(self.meta, names)
-        return fields, dumper(self.meta, fields)
+        return fields, row_dumper(fields)
 
     # Writing ---------------------------------------------------------------------------------------------------------
 

@@ -98,7 +98,7 @@ def _prepare_app(state: BlueprintSetupState) -> None:
     app.context_processor(_page_facts)
 
 
-def _fixed(app: Flask) -> Callable[[str], Markup]:
+def _fixed(app: Any) -> Callable[[str], Markup]:
     """`fixed()` of templates: a part of every page that depends on the language only is rendered once for each.
 
     Such parts were half of the work of a small page.
