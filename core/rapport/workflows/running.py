@@ -184,10 +184,10 @@ def begin(
         return None
     instance_id, definition = uuid7(), chart.definition
 
-    def first(inner: Unit) -> None:
-        record = inner.session.get(inner.site.entities[definition.entity], record_id)
-        if record is None:
-            return
+    def first(inner: Unit) -> bool:
+        record = _held(inner, definition.entity, record_id)
+        if record is None or inner.session.scalar(known, execution_options=SCOPED) is not None:  # as we waited for it
+            return False
         instance = WorkflowInstance(
             id=instance_id, workflow_id=chart.workflow_id, version_id=chart.version_id, entity=definition.entity,
             record_id=record_id, customer_id=customer_of(record), facts=dict(facts or {}), depth=depth, cause_id=cause,
@@ -199,9 +199,10 @@ def begin(
             _stop(inner, instance, _("Workflows cause each other without end."), cause)
         elif not at:
             _carry(inner, instance, definition, engine.begin(definition), Event("start"), cause)
+        return True
 
     try:
-        in_step(unit, depth, first)
+        begun = in_step(unit, depth, first)
     except RapportError as error:
         why = str(error)
 
@@ -214,7 +215,8 @@ def begin(
             inner.session.add(instance)
 
         in_step(unit, depth, note)
-    return instance_id
+        begun = True
+    return instance_id if begun else None
 
 
 def happen(
@@ -423,11 +425,16 @@ def _mine(unit: Unit, approval_id: UUID) -> Approval:
 
 
 def _record(unit: Unit, instance: WorkflowInstance) -> Any:
-    entity = unit.site.entities.get(instance.entity)
+    return _held(unit, instance.entity, instance.record_id)
+
+
+def _held(unit: Unit, name: str, record_id: UUID) -> Any:
+    """The record of a step, as it is once nobody else changes it: else a step would fail when somebody saves it."""
+    entity = unit.site.entities.get(name)
     if entity is None:
         raise NotFound(_("The module of this kind of record is switched off."))
     session: Any = unit.session
-    return session.scalars(select(entity).where(entity.id == instance.record_id).with_for_update()).one_or_none()
+    return session.scalars(select(entity).where(entity.id == record_id).with_for_update()).one_or_none()
 
 
 def running(session: Any, workflow_id: UUID, record_id: UUID) -> UUID | None:

@@ -157,7 +157,7 @@ class Resource:
         with self.site.write(current_actor()) as unit:
             if (before := claim(unit, key)) is not None:
                 return before
-            record = unit.get(self.entity, record_id(id, self.entity))
+            [record] = unit.hold(self.entity, [record_id(id, self.entity)])
             act(unit, record, None if seen is None else agreed(record, seen))
             return keep(unit, key, self._shown(record))
 

@@ -513,7 +513,7 @@ def bulk(name: str) -> Response | str | tuple[str, int]:
     batch = uuid7()
     try:
         with site.write(actor, batch=batch) as unit:
-            records = [unit.get(entity, UUID(each)) for each in ids]
+            records = unit.hold(entity, [UUID(each) for each in ids])
             message = _do(unit, entity, what, records)
     except Invalid as error:
         field = meta_of(entity).fields.get(request.form.get("field", ""))

@@ -472,7 +472,7 @@ def act(name: str, record_id: UUID, action_name: str) -> str | Response | tuple[
     try:
         values = forms.read_form(meta_of(entity), request.form, action.fields)
         with current_site().write(current_actor()) as unit:
-            result = action.run(unit, [unit.get(entity, record_id)], values)
+            result = action.run(unit, unit.hold(entity, [record_id]), values)
     except Invalid as error:
         errors = forms.errors_by_field(error.problems)
         if not action.fields and not is_htmx():
@@ -501,7 +501,7 @@ def archive(name: str, record_id: UUID) -> Response:
     """Take a record out of the lists."""
     entity = entity_or_404(name)
     with current_site().write(current_actor()) as unit:
-        record = unit.get(entity, record_id)
+        [record] = unit.hold(entity, [record_id])
         unit.archive(record)
     toast(g.texts.gettext("“%(name)s” is archived.") % {"name": record})
     return go(f"/{name}/{record_id}")
@@ -512,7 +512,7 @@ def restore(name: str, record_id: UUID) -> Response:
     """Bring a record back into the lists."""
     entity = entity_or_404(name)
     with current_site().write(current_actor()) as unit:
-        record = unit.get(entity, record_id)
+        [record] = unit.hold(entity, [record_id])
         unit.restore(record)
     toast(g.texts.gettext("“%(name)s” is back.") % {"name": record})
     return go(f"/{name}/{record_id}")
