@@ -10,9 +10,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/.done
 TESTS ?=
-# What else counts towards docs/torture.md, beside the two folders that are made for it.
-COUNTED := tests/records/test_guard.py tests/query/test_backends_agree.py tests/architecture/test_gates.py \
-	tests/webhooks/test_inbound.py plugins/email/tests/test_malformed.py
+# Whatever counts towards docs/torture.md.
+COUNTED = $(shell grep -rl '^from tests.torture import' --include='test_*.py' tests plugins verticals | sort)
 PORT ?= 8000
 
 # The workspace is what is on disk: the root, and every plugin and vertical with a pyproject.toml.
@@ -44,10 +43,10 @@ serve: setup assets ## serve the site in ./site (or RAPPORT_HOME), after: rappor
 test: setup assets ## run the tests; TESTS=tests/query picks some
 	$(BIN)/pytest -n auto $(TESTS)
 
-torture: setup assets ## the harnesses of tests/security and tests/faults at length (hours); then docs/torture.md says what was tried
+torture: setup assets ## every harness that counts at length (a night); then docs/torture.md says what was tried
 	rm -f artefacts/torture.jsonl
-	RAPPORT_TORTURE=1 $(BIN)/pytest -n auto -o timeout=7200 -o faulthandler_timeout=7800 tests/security tests/faults plugins/warehouse/tests/test_same.py $(COUNTED)
-	$(BIN)/python tools/torture_doc.py artefacts/torture.jsonl
+	RAPPORT_TORTURE=1 $(BIN)/pytest -n auto --dist worksteal -o timeout=7200 -o faulthandler_timeout=44000 $(COUNTED); done=$$?; \
+	$(BIN)/python tools/torture_doc.py artefacts/torture.jsonl && exit $$done
 
 bench: setup assets ## measure: 100,000 and 1,000,000 customers, both databases (hours); BENCH="--customers 5000" picks
 	$(BIN)/python benchmarks/run.py $(if $(BENCH),$(BENCH),--customers 100000,1000000 --databases sqlite,postgresql)

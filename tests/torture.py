@@ -31,9 +31,9 @@ def tally(line: str, what: str, **counts: int | float | str) -> None:
     """Note what was tried: `line` of the plan ("A1"), in words, and the counts (tried=, leaked=, lost=, control=).
 
     `control` says what the harness caught when a defect was made on purpose. Several notes of one line and one `what`
-    are added up.
+    are added up; those of a long form take the place of those of short ones.
     """
     TALLY.parent.mkdir(parents=True, exist_ok=True)
     test = os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0]
     with TALLY.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"line": line, "what": what, "test": test, **counts}) + "\n")
+        file.write(json.dumps({"line": line, "what": what, "test": test, "long": LONG, **counts}) + "\n")

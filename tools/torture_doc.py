@@ -1,8 +1,10 @@
 """Write the table of docs/torture.md from the counts that the harnesses noted (tests/torture.py).
 
-    make torture            tries everything at length, then writes the table
+    make torture                                             tries everything at length, then writes the table
+    python tools/torture_doc.py short.jsonl long.jsonl ...   the same of counts that were kept
 
-The text around the table is ours; what stands between the two markers is made.
+Where a thing was tried in its long form, the table shows that, says so, and leaves its short forms out. The text
+around the table is ours; what stands between the two markers is made.
 """
 
 from __future__ import annotations
@@ -19,11 +21,18 @@ Counts = dict[str, int | float | str]
 
 
 def read(lines: list[str]) -> dict[tuple[str, str], Counts]:
-    """Add up the notes of one line of the plan and one thing tried; words are kept, the last one counts."""
+    """Add up the notes of one line of the plan and one thing tried; words are kept, the last one counts.
+
+    A thing that was tried at length has its long notes only, and `long` among its counts.
+    """
+    notes = [json.loads(text) for text in lines]
+    at_length = {(note["line"], note["what"]) for note in notes if note.get("long")}
     found: dict[tuple[str, str], Counts] = {}
-    for text in lines:
-        note = json.loads(text)
-        counts = found.setdefault((note.pop("line"), note.pop("what")), {})
+    for note in notes:
+        long, key = note.pop("long", False), (note.pop("line"), note.pop("what"))
+        if key in at_length and not long:
+            continue
+        counts = found.setdefault(key, {"long": "long"} if long else {})
         note.pop("test")
         for name, value in note.items():
             before = counts.get(name, 0)
@@ -37,18 +46,18 @@ def table(found: dict[tuple[str, str], Counts]) -> str:
     def place(key: tuple[str, str]) -> tuple[str, int, str]:
         return key[0][:1], int(key[0][1:]), key[1]
 
-    rows = ["| line | tried on | tried | found | what its control caught |", "|---|---|---|---|---|"]
+    rows = ["| line | tried on | tried | form | found | what its control caught |", "|---|---|---|---|---|---|"]
     for line, what in sorted(found, key=place):
         counts = dict(found[line, what])
-        tried, control = counts.pop("tried", ""), counts.pop("control", "")
+        tried, form, control = (counts.pop(name, "") for name in ("tried", "long", "control"))
         rest = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counts.items())
-        rows.append(f"| {line} | {what} | {tried} | {rest} | {control} |")
+        rows.append(f"| {line} | {what} | {tried} | {form} | {rest} | {control} |")
     return "\n".join(rows)
 
 
-def main(notes: Path) -> None:
-    """Put the table of `notes` into the page."""
-    made = table(read(notes.read_text("utf-8").splitlines()))
+def main(notes: list[Path]) -> None:
+    """Put the table of all `notes` into the page."""
+    made = table(read([line for each in notes for line in each.read_text("utf-8").splitlines()]))
     text = PAGE.read_text("utf-8")
     before, rest = text.split(BEGIN, 1)
     after = rest.split(END, 1)[1]
@@ -56,4 +65,4 @@ def main(notes: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main([Path(each) for each in sys.argv[1:]])

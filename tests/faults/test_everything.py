@@ -221,7 +221,7 @@ def test_through_everything_at_once_every_promise_is_kept(kind: str, tmp_path: P
         with app.site.write(app.admin) as unit:
             unit.create(webhooks.Webhook, {"name": "Shop", "url": shop.url, "events": ["customer.created"]})
         bearer, more = token(app), {"mail_url": app.site.config.mail_url, "outbound_allow": [shop.at]}
-        rounds = tries(5, long=3_000)
+        rounds = tries(5, long=600)
         with served(app.site.config, workers=2, jobs=True, **more) as site, clients(site.base, 4, bearer) as many:  # type: ignore[arg-type]
             faults = Faults(app, site.process, smtp, shop, postgres)
             with Work(many[:3], many[3:], chance) as work:

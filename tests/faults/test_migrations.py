@@ -93,7 +93,7 @@ def test_a_site_is_made_and_every_plugin_switched_on_whole_or_not_at_all(config:
     every = sorted(discover())
     for what, make, stride in (
         ("making a site", lambda: make_site(config), tries(90, long=1)),
-        ("enabling every plugin", lambda: enable(config, *every), tries(400, long=1)),
+        ("enabling every plugin", lambda: enable(config, *every), tries(400, long=7)),
     ):
         at = 1
         while True:

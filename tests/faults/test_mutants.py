@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.mutants import MUTANTS, Mutant
-from tests.torture import LONG, tally
+from tests.torture import LONG, tally, tries
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(tries(1200, long=7200))
 ROOT = Path(__file__).parents[2]
 CHOSEN = [each for each in MUTANTS if LONG or each.quick]
 
@@ -59,7 +59,7 @@ def run(tests: Iterable[str], sources: str, on: str = "sqlite") -> subprocess.Co
         words = ["-q", "-x", "-k", f"not {other}", "-p", "no:cacheprovider", "-o", "timeout=120", "--tb=short"]
         return subprocess.run(
             [sys.executable, "-m", "pytest", *words, *dict.fromkeys(tests)],
-            cwd=ROOT, env=ours | aside, capture_output=True, text=True, timeout=900, check=False,
+            cwd=ROOT, env=ours | aside, capture_output=True, text=True, timeout=tries(900, long=7000), check=False,
         )  # fmt: skip
 
 

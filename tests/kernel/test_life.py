@@ -26,8 +26,8 @@ from tests.kernel import deeds
 from tests.mortal import Done, Mortals, each_point, mortals
 from tests.torture import tally, tries
 
-pytestmark = pytest.mark.timeout(900)  # many short processes, on a machine that may have much else to do
-EXAMPLES = int(os.environ.get("RAPPORT_EXAMPLES", tries(3, long=200)))
+pytestmark = pytest.mark.timeout(tries(900, long=14_400))  # many short processes, on a machine with much else to do
+EXAMPLES = int(os.environ.get("RAPPORT_EXAMPLES", tries(3, long=100)))
 TABLES = {"base": ("base_thing", "base_more"), "upper": ("upper_leaf",)}
 
 BASE = """
