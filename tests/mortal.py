@@ -88,7 +88,7 @@ class Mortals:
         """No more of them."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(20)
+        self._process.wait(120)  # on a machine that may have much else to do
         self._out.close()
 
 

@@ -15,7 +15,6 @@ from rapport.errors import Forbidden
 from rapport.i18n.catalogs import _
 from rapport.interactions.consent import Suppression, fingerprint
 from rapport.interactions.model import Participant
-from rapport.query.search import forget_words
 from rapport.records import Unit
 from rapport.records.absent import erase_absent
 from rapport.records.log import idempotency_table
@@ -54,8 +53,6 @@ def erase(site: Site, actor: Actor, customer_id: UUID) -> int:
         for person in people:
             mentions = idempotency_table.c.body.contains(str(person.id), autoescape=True)
             connection.execute(delete(idempotency_table).where(mentions))
-    with site.db.write() as connection:
-        forget_words(connection)
     return gone
 
 

@@ -27,7 +27,7 @@ from rapport.entities.fields import KINDS, empty_value
 from rapport.entities.schema import load_values
 from rapport.errors import Conflict, Forbidden, Invalid, Problem, Stale
 from rapport.i18n.catalogs import _
-from rapport.query.search import forget_documents, index_documents
+from rapport.query.search import forget_documents, forget_words, index_documents
 from rapport.records.absent import undo_absent
 from rapport.records.log import change_log, delivery_table, keep_order
 from rapport.records.parts import release
@@ -294,7 +294,7 @@ class Unit:
             self._guarded(self.session.flush)
 
     def forget(self, records: Iterable[tuple[str, UUID]]) -> None:
-        """Take the values of these records, and of all that this unit deleted, out of the log for good.
+        """Take the values of these records, and of all that this unit deleted, out of the log and the search for good.
 
         Everything else this unit changes is logged without values too: it was changed because of them.
         """
@@ -467,6 +467,8 @@ class Unit:
             index_documents(connection, new, new=True)
         if changed:
             index_documents(connection, changed)
+        if self._forgotten:
+            forget_words(connection)
 
     # Checks ----------------------------------------------------------------------------------------------------------
 
