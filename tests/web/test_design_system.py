@@ -53,7 +53,7 @@ def strict(*folders: Path) -> Environment:
     )
     environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
     environment.globals.update(
-        csrf_token=lambda: "token", slot=lambda name, **facts: Markup(""), **drawing(),
+        csrf_token=lambda: "token", form_key=lambda: "key", slot=lambda name, **facts: Markup(""), **drawing(),
         fixed=lambda name: Markup(environment.get_template(name).render()),
     )  # fmt: skip
     return environment

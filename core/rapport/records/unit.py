@@ -30,6 +30,7 @@ from rapport.i18n.catalogs import _
 from rapport.query.search import forget_documents, forget_words, index_documents
 from rapport.records.absent import undo_absent
 from rapport.records.log import change_log, delivery_table, keep_order
+from rapport.records.once import sent_form
 from rapport.records.parts import release
 from rapport.records.reader import Reader, dumper, missing
 from rapport.records.session import SCOPED, ScopedSession
@@ -126,6 +127,7 @@ class Unit:
         self.session = UnitSession(connection or site.db.writing, actor, site.entities)
         self.session.info |= {"settings": site.settings, "extended": site.extended}
         self.session.unit = self
+        self._form = sent_form.get()
         self._changes: list[Change] = []
         self._seen: set[int] = set()
         self._followed = 0
@@ -133,6 +135,12 @@ class Unit:
         self._forgotten: set[tuple[str, UUID]] = set()
 
     def __enter__(self) -> Self:
+        if self._form is not None:
+            try:
+                self._form.begin(self)
+            except BaseException:
+                self.session.close()
+                raise
         return self
 
     def __exit__(
@@ -141,8 +149,13 @@ class Unit:
         try:
             if kind is None:
                 self.commit()
+        except BaseException:
+            kind = BaseException
+            raise
         finally:
             self.session.close()
+            if kind is not None and self._form is not None:
+                self._form.give_up(self)
 
     @property
     def reader(self) -> Reader:
@@ -321,6 +334,8 @@ class Unit:
         if rights_change and any(_takes_away(change) for change in self._changes):
             keep_an_admin(self.session.connection())
         self._write_log()
+        if self._form is not None:
+            self._form.end(self, self._changes)
         self.session.commit()
         if self._changes:
             self._changes.clear()

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from flask import Response, request
-from sqlalchemy import delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from rapport.builtin.api.problems import Refused
-from rapport.entities import utcnow
 from rapport.records import Unit
-from rapport.records.log import idempotency_table as kept
+from rapport.records import once as records_once
 
-KEPT_FOR = dt.timedelta(days=3)
 MAX_KEY = 200
 
 
@@ -49,28 +43,13 @@ def _hash(raw: bytes) -> str:
 
 
 def claim(unit: Unit, key: Key | None) -> Response | None:
-    """Take a key within the unit; the kept answer when it has had its effect already.
-
-    A second request with the same key waits here until the first has committed or given up.
-    """
-    if key is None:
+    """Take a key within the unit; the kept answer when it has had its effect already."""
+    found = None if key is None else records_once.take(unit, key.text, key.fingerprint)
+    if key is None or found is None:
         return None
-    connection = unit.session.connection()
-    row: dict[str, Any] = {
-        "actor_id": unit.actor.id, "key": key.text, "fingerprint": key.fingerprint, "status": 0, "headers": {},
-        "body": "", "created_at": utcnow(),
-    }  # fmt: skip
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    taken = dialect.insert(kept).values(row).on_conflict_do_nothing().returning(kept.c.id)
-    if connection.scalar(taken) is not None:
-        oldest = select(kept.c.id).order_by(kept.c.id).limit(10)  # a few at a time: nobody waits for the sweeping
-        connection.execute(delete(kept).where(kept.c.id.in_(oldest), kept.c.created_at < utcnow() - KEPT_FOR))
-        return None
-    found = connection.execute(select(kept).where(kept.c.actor_id == unit.actor.id, kept.c.key == key.text)).one()
     if found.fingerprint != key.fingerprint:
         raise Refused("key-reused", "This Idempotency-Key was sent before, with another request. Use a new one.")
-    headers = {**found.headers, "Idempotency-Replayed": "true"}
-    return Response(found.body, found.status, headers)
+    return Response(found.body, found.status, {**found.headers, "Idempotency-Replayed": "true"})
 
 
 def once(unit: Unit, act: Callable[[], Response]) -> Response:
@@ -86,9 +65,6 @@ def keep(unit: Unit, key: Key | None, response: Response) -> Response:
         headers = {
             name: text for name, text in response.headers.items() if name in {"Content-Type", "ETag", "Location"}
         }
-        unit.session.connection().execute(
-            update(kept)
-            .where(kept.c.actor_id == unit.actor.id, kept.c.key == key.text)
-            .values(status=response.status_code, headers=headers, body=response.get_data(as_text=True))
-        )
+        body = response.get_data(as_text=True)
+        records_once.keep(unit, key.text, status=response.status_code, headers=headers, body=body)
     return response

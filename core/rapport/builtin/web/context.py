@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import hashlib
 import inspect
 import json
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from flask import (
     Blueprint,
@@ -46,6 +49,7 @@ from rapport.i18n.formats import Formats
 from rapport.i18n.reading import parse_date
 from rapport.i18n.values import use_region
 from rapport.records import Reader
+from rapport.records.once import SentBefore, SentForm, sent_form
 
 if TYPE_CHECKING:
     from rapport.site import Site
@@ -58,12 +62,14 @@ def make_blueprint(*modules: ModuleType) -> Blueprint:
     for module in modules:
         module.add_pages(web)
     web.before_app_request(_choose_language)
+    web.before_app_request(_know_form)
     web.teardown_app_request(_close_reader)
     web.teardown_app_request(_fall_silent)
+    web.teardown_app_request(_forget_form)
     web.record_once(_prepare_app)
     for kind, handler in (
         (HTTPException, _http_error), (RequestEntityTooLarge, _too_large),
-        (CSRFError, _csrf_error), (NotFound, _not_found), (Forbidden, _forbidden),
+        (CSRFError, _csrf_error), (SentBefore, _sent_before), (NotFound, _not_found), (Forbidden, _forbidden),
         (Stale, _conflict), (Conflict, _conflict), (Invalid, _invalid), (OperationalError, _database_away),
         (Unavailable, _unavailable),
     ):  # fmt: skip
@@ -93,7 +99,8 @@ def _prepare_app(state: BlueprintSetupState) -> None:
     _use_plugin_templates(app, site)  # type: ignore[arg-type]
     app.jinja_env.globals.update(_=_say, gettext=_say, ngettext=_say_counted)
     app.jinja_env.globals.update(asset=design.asset, icon=design.icon, csrf_token=generate_csrf, slot=slot,
-                                 one_panel=one_panel, written_day=written_day, fixed=_fixed(app))  # fmt: skip
+                                 form_key=secrets.token_hex, one_panel=one_panel, written_day=written_day,
+                                 fixed=_fixed(app))  # fmt: skip
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(_page_facts)
 
@@ -125,6 +132,51 @@ def _use_plugin_templates(app: Flask, site: Site) -> None:
     app.jinja_env.loader = jinja2.ChoiceLoader(loaders)
     # Compiled once by this user of the machine, not by every process: a third of a second until the first page.
     app.jinja_env.bytecode_cache = jinja2.FileSystemBytecodeCache()
+
+
+# Forms that are sent twice -------------------------------------------------------------------------------------------
+
+FORM = "form-key"
+"""The hidden control that tells one form from all others, also from the same one on a page that was opened again."""
+
+
+def _know_form() -> None:
+    """With its first unit of work, the form that this request brings has had its effect: see `records.once`.
+
+    What was typed belongs to it: who goes back, types something else and sends it, wants another record.
+    """
+    named = request.form.get(FORM, "")[:64] if request.method == "POST" and not request.is_json else ""
+    sent_form.set(SentForm(f"form#{named}#{_typed()}") if named else None)
+
+
+def _typed() -> str:
+    """All that the request sends, as a hash; but not the token that every page has anew."""
+    found = hashlib.sha256(request.full_path.encode())
+    for name, text in request.form.items(multi=True):
+        if name != "csrf_token":
+            found.update(f"\n{len(name)} {len(text)} {name}{text}".encode("utf-8", "surrogatepass"))
+    for name, sent in request.files.items(multi=True):
+        found.update(f"\n{name} {sent.filename}\n".encode("utf-8", "surrogatepass"))
+        for piece in iter(lambda stream=sent.stream: stream.read(1 << 16), b""):  # type: ignore[misc]
+            found.update(piece)
+        sent.stream.seek(0)
+    return found.hexdigest()
+
+
+def _forget_form(_error: BaseException | None) -> None:
+    sent_form.set(None)
+
+
+def _sent_before(error: SentBefore) -> BaseResponse:
+    """The button was pressed twice, or the page loaded again: on to where the first press led."""
+    if way_in(request.path) != "/":
+        return redirect(request.path, 303)
+    name, _slash, record_id = error.record.partition("/")
+    try:
+        with current_site().read(current_actor()) as now:  # the page's own reader may have begun before the first press
+            return go(after(now.get(current_site().entities[name], UUID(record_id))))
+    except NotFound:  # gone meanwhile, or out of reach
+        return go(own_path(request.values.get("back", ""), came_from("/")))
 
 
 # Facts ---------------------------------------------------------------------------------------------------------------
@@ -410,6 +462,16 @@ def go(url: str) -> BaseResponse:
         answer.headers["HX-Redirect"] = url
         return answer
     return redirect(url)
+
+
+def after(record: Any) -> str:
+    """Where a saved form leads: back to where it was opened from, else to the record."""
+    if back := own_path(request.values.get("back", ""), ""):
+        return back
+    if not record.meta.listed:
+        for parent in meta_of(record).parents:
+            return f"/{parent.target}/{getattr(record, parent.name)}"
+    return f"/{record.meta.name}/{record.id}"
 
 
 def came_from(otherwise: str) -> str:

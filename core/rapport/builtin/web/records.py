@@ -17,7 +17,18 @@ from rapport import hookspecs
 from rapport.access import User
 from rapport.builtin.exchange.download import download_person
 from rapport.builtin.web import forms, workflows
-from rapport.builtin.web.context import came_from, formats, go, is_htmx, meta_of, panels_of, reader, show_panel, toast
+from rapport.builtin.web.context import (
+    after,
+    came_from,
+    formats,
+    go,
+    is_htmx,
+    meta_of,
+    panels_of,
+    reader,
+    show_panel,
+    toast,
+)
 from rapport.builtin.web.lists import entity_or_404
 from rapport.builtin.web.present import Presenter, logged_titles, logged_value
 from rapport.contributions import Action, ActionResult, Panel, TimelineItem
@@ -360,17 +371,7 @@ def new(name: str) -> str | Response | tuple[str, int]:
             entity, fields, forms.retyped(request.form, fields), forms.errors_by_field(error.problems), None
         ), 422
     toast(g.texts.gettext("“%(name)s” is saved.") % {"name": record})
-    return go(_after(record))
-
-
-def _after(record: Any) -> str:
-    """Where a saved form leads: back to where it was opened from, else to the record."""
-    if back := own_path(request.values.get("back", ""), ""):
-        return back
-    if not record.meta.listed:
-        for parent in meta_of(record).parents:
-            return f"/{parent.target}/{getattr(record, parent.name)}"
-    return f"/{record.meta.name}/{record.id}"
+    return go(after(record))
 
 
 @needs("")
@@ -396,7 +397,7 @@ def edit(name: str, record_id: UUID) -> str | Response | tuple[str, int]:
         typed = forms.retyped(request.form, fields)
         return _form(entity, fields, typed, {"": [message, *_differences(entity, record, typed, fields)]}, record), 409
     toast(g.texts.gettext("Saved."))
-    return go(_after(saved))
+    return go(after(saved))
 
 
 def _differences(entity: type[Entity], record: Any, typed: Mapping[str, Any], fields: Sequence[Field]) -> list[str]:
@@ -524,7 +525,7 @@ def delete(name: str, record_id: UUID) -> Response:
     entity = entity_or_404(name)
     with current_site().write(current_actor()) as unit:
         record: Any = unit.get(entity, record_id)
-        target = _after(record) if not entity.meta.listed else f"/{name}"
+        target = after(record) if not entity.meta.listed else f"/{name}"
         unit.delete(record)
     toast(g.texts.gettext("“%(name)s” is deleted.") % {"name": record})
     return go(target)

@@ -1,0 +1,174 @@
+"""A button that is pressed twice, and a page that is loaded again, make one record: every form that there is, found on the pages."""  # noqa: E501
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select
+
+from rapport import Conflict, Invalid, Purpose
+from rapport.plugins import discover
+from rapport.records.log import change_log
+from rapport.records.once import SentForm
+from rapport.testing.app import PASSWORD, TestApp
+from rapport.testing.values import Examples
+from tests.faults.sites import Client, at_once, clients, fill, served_here
+from tests.sheets import sheets
+from tests.torture import tally, tries
+
+pytestmark = pytest.mark.timeout(tries(600, long=7200))
+
+LEFT = ("/sign-out", "/language", "/admin/modules", "/account", "/import", "/admin/settings", "/calendar/import")
+"""Forms whose pressing would end the walk, and those that take a file or make no record."""
+
+
+def typed(app: TestApp, name: str, examples: Examples) -> dict[str, str]:
+    """What somebody types into the form for a new record of a kind; nothing where what it points at cannot be made."""
+    entity, given = app.site.entities[name], {}
+    with contextlib.suppress(Invalid, Conflict), app.site.write(app.admin) as unit:
+        examples._parents.setdefault("purpose", unit.reader.all(Purpose)[0].id)
+        given = examples.values(unit, entity, whole=False)
+    told = {}
+    for each, value in given.items():
+        kind = entity.meta.fields[each].kind
+        if kind == "address":
+            told |= {f"{each}.{part}": text for part, text in value.items()}
+        elif kind == "instant":
+            told[each] = str(value)[:16]
+        else:
+            told[each] = ", ".join(value) if kind == "tags" else "true" if value is True else str(value)
+    return told
+
+
+def made_after(app: TestApp, seq: int) -> Counter[str]:
+    """What was made since a place in the log, by kind."""
+    with app.site.db.read() as connection:
+        made = (change_log.c.seq > seq) & (change_log.c.action == "created")
+        return Counter(connection.scalars(select(change_log.c.entity).where(made)))
+
+
+def place(app: TestApp) -> int:
+    with app.site.db.read() as connection:
+        return connection.scalar(select(func.max(change_log.c.seq))) or 0
+
+
+def pressed(app: TestApp, tabs: list[Client], path: str, body: str) -> tuple[Counter[str], Counter[str], set[str]]:
+    """One form, sent twice at once and once more: what was made, what of it too much, and where one is led."""
+    before = place(app)
+    tabs[1].cookies = dict(tabs[0].cookies)  # it is one browser
+    told = [*at_once(2, lambda number: tabs[number].ask("POST", path, body)), tabs[0].ask("POST", path, body)]
+    made = made_after(app, before)
+    once = Counter(dict.fromkeys(made, 1))
+    assert not [each for each in told if isinstance(each, Exception) or each.status >= 500], (path, told)
+    return made, made - once, {each.headers.get("location", "") for each in told if each.status in {302, 303}}
+
+
+@pytest.fixture
+def everything(make_app: Any) -> Iterator[TestApp]:
+    with make_app(plugins=sorted(discover())) as app:
+        yield app
+
+
+def test_a_form_for_a_new_record_that_is_sent_twice_leads_twice_to_the_one_record(everything: TestApp) -> None:
+    app, examples, kinds, wrong = everything, Examples(), 0, []
+    with served_here(app) as base, clients(base, 2) as tabs:
+        tabs[0].sign_in(app.admin.email, PASSWORD)
+        for entity in app.site.entities:
+            name = entity.meta.name
+            page = tabs[0].ask("GET", f"/{name}/new")
+            found = [each for each in sheets(page.body.decode(), f"/{name}/new") if each.action == f"/{name}/new"]
+            if page.status != 200 or not found:
+                continue
+            values = typed(app, name, examples)
+            made, _others, led = pressed(app, tabs, f"/{name}/new", found[0].body(**values))
+            if not made[name]:
+                continue  # a rule of its own asks for more
+            kinds += 1
+            if made[name] != 1 or len(led) != 1:
+                wrong.append((name, made, led))
+    assert wrong == []
+    assert kinds > 40
+    tally("D4", "a form for a new record, sent twice at once and once more", tried=3 * kinds, kinds=kinds, twice=0)
+
+
+def test_who_goes_back_and_types_something_else_makes_another(everything: TestApp) -> None:
+    app = everything
+    browser = app.browser()
+    (sheet,) = (each for each in sheets(browser.get("/customer/new").get_data(as_text=True), "/customer/new")
+                if each.action == "/customer/new")  # fmt: skip
+    kind = "application/x-www-form-urlencoded"
+    first = browser.post("/customer/new", data=sheet.body(name="Ada"), content_type=kind)
+    again = browser.post("/customer/new", data=sheet.body(name="Ada"), content_type=kind)
+    other = browser.post("/customer/new", data=sheet.body(name="Bob"), content_type=kind)
+    refused = browser.post("/customer/new", data=sheet.body(name="Cid", email="no address"), content_type=kind)
+    mended = browser.post("/customer/new", data=sheet.body(name="Cid", email="cid@example.com"), content_type=kind)
+    assert first.location == again.location != other.location
+    assert (refused.status_code, mended.status_code) == (422, 302)
+    assert browser.get(again.location).status_code == 200
+
+
+def own_pages(app: TestApp, made: dict[str, UUID]) -> list[str]:
+    """The pages that are not alike for all kinds of records, each once: the ledger's, those of plugins and settings."""
+    found = [f"/message/new?customer_id={made['customer']}"]
+    filled = {at.partition(".")[0] if at.count(".") == 1 else at.rpartition(".")[0] for at in app.site.panels_at}
+    found += [f"/{name}/{record_id}" for name, record_id in made.items() if name in filled]
+    for rule in app.flask.url_map.iter_rules():
+        if "GET" not in (rule.methods or ()) or rule.rule.startswith(("/api/", "/portal", "/static", *LEFT)):
+            continue
+        named = {f"/{name}/<uuid:": record_id for name, record_id in made.items()}
+        about = next((each for start, each in named.items() if rule.rule.startswith(start)), None)
+        if "<name>" not in rule.rule and len(rule.arguments) == (about is not None):
+            found.append(re.sub(r"<[^>]*>", str(about), rule.rule))
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_whatever_is_pressed_twice_on_a_page_of_its_own_makes_no_more_than_once(everything: TestApp) -> None:
+    app, examples = everything, Examples()
+    made = fill(app, examples)
+    ids = {f"{name.rpartition('.')[2]}_id": str(record_id) for name, record_id in made.items()}
+    forms, effects, wrong = {}, 0, []
+    with served_here(app) as base, clients(base, 2) as tabs:
+        tabs[0].sign_in(app.admin.email, PASSWORD)
+        for path in own_pages(app, made):
+            page = tabs[0].ask("GET", path)
+            if page.status != 200 or not page.headers.get("content-type", "").startswith("text/html"):
+                continue
+            for sheet in sheets(page.body.decode(), path):
+                kind = re.sub(r"[0-9a-f-]{36}", "", sheet.action)
+                if (
+                    kind in forms or sheet.action.startswith(LEFT) or "version" in dict(sheet.values)
+                ):  # a form that changes has its own harness
+                    continue
+                known = {name: ids[name] for name, value in sheet.values if name in ids and not value}
+                some, too_many, _led = pressed(app, tabs, sheet.action, sheet.body(**known))
+                forms[kind] = some
+                effects += bool(some)
+                if too_many:
+                    wrong.append((path, sheet.action, too_many))
+    assert wrong == []
+    assert effects > 8, forms
+    tally("D4", "forms on pages of their own, sent twice at once and once more", tried=3 * len(forms),
+          effects=effects, twice=0)  # fmt: skip
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_form_whose_key_nobody_takes_is_found_out(app: TestApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: each press has its effect, as it had before."""
+    monkeypatch.setattr(SentForm, "begin", lambda form, unit: None)
+    caught = 0
+    with served_here(app) as base, clients(base, 2) as tabs:
+        tabs[0].sign_in(app.admin.email, PASSWORD)
+        for name, values in (("customer", {"name": "Ada"}), ("task", {"title": "Call"})):
+            page = tabs[0].ask("GET", f"/{name}/new").body.decode()
+            (sheet,) = (each for each in sheets(page, f"/{name}/new") if each.action == f"/{name}/new")
+            made, too_many, _led = pressed(app, tabs, sheet.action, sheet.body(**values))
+            assert (made[name], too_many[name]) == (3, 2)
+            caught += too_many[name]
+    tally("D4", "a form for a new record, sent twice at once and once more", control=caught)

@@ -1,0 +1,90 @@
+"""The forms of a page as a browser fills them in and sends them, whatever they are for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from urllib.parse import urlencode
+
+WORDS = {
+    "name": "Twice", "title": "Twice", "subject": "Twice", "body": "Twice", "text": "Twice", "description": "Twice",
+    "email": "twice@example.com", "url": "https://example.com/twice", "list": "Twice", "key": "twice",
+    "label": "Twice", "plural": "Twices",
+}  # fmt: skip
+"""What is typed into a control that must be filled in, by its name."""
+
+
+@dataclass
+class Sheet(HTMLParser):
+    """One form of a page: where it goes, and what a browser would send of it."""
+
+    action: str = ""
+    values: list[tuple[str, str]] = field(default_factory=list)
+    needed: dict[str, str] = field(default_factory=dict)
+    """The controls that are empty and must be filled in, with their type."""
+    asks: bool = False
+    _select: str = ""
+    _area: str = ""
+
+    def __post_init__(self) -> None:
+        HTMLParser.__init__(self)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        name, kind = given.get("name", ""), given.get("type", "text")
+        if tag == "form":
+            self.action = given.get("action") or given.get("hx-post", "")
+        elif "disabled" in given:
+            return
+        elif tag == "select" and name:
+            self._select, self.asks = name, True
+        elif tag == "option" and self._select:
+            known = dict(self.values)
+            if self._select not in known or "selected" in given or not known[self._select]:
+                self.values = [each for each in self.values if each[0] != self._select]
+                self.values.append((self._select, given.get("value", "")))
+        elif tag == "textarea" and name:
+            self._area, self.asks = name, True
+            self.values.append((name, ""))
+            self.needed |= {name: "text"} if "required" in given else {}
+        elif tag == "input" and name and kind not in {"file", "submit", "button"}:
+            self.asks |= kind != "hidden"
+            if kind not in {"checkbox", "radio"} or "checked" in given:
+                self.values.append((name, given.get("value", "on" if kind == "checkbox" else "")))
+            if "required" in given and not given.get("value") and kind not in {"checkbox", "radio"}:
+                self.needed[name] = kind
+
+    def handle_data(self, data: str) -> None:
+        if self._area:
+            self.values[-1] = (self._area, self.values[-1][1] + data)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._area = "" if tag == "textarea" else self._area
+        self._select = "" if tag == "select" else self._select
+
+    def body(self, **typed: str) -> str:
+        """What a browser sends, with some values typed in."""
+        usual = {
+            "date": "2026-05-05",
+            "datetime-local": "2026-05-05T10:00",
+            "number": "1",
+            "email": "twice@example.com",
+        }
+        typed |= {
+            name: WORDS.get(name, usual.get(kind, "2")) for name, kind in self.needed.items() if name not in typed
+        }
+        kept = [(name, value.strip("\n")) for name, value in self.values if name not in typed]
+        return urlencode([*kept, *typed.items()])
+
+
+def sheets(page: str, path: str) -> Iterator[Sheet]:
+    """The forms of a page that send something somebody typed."""
+    for text in re.findall(r"<form\b.*?</form>", page, re.DOTALL):
+        if 'method="post"' in text or "hx-post=" in text:
+            sheet = Sheet()
+            sheet.feed(text)
+            sheet.action = sheet.action or path
+            if sheet.asks:
+                yield sheet
