@@ -22,7 +22,7 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
     },
     "markup is written, never trusted": {
         "core/rapport/builtin/web/context.py::show_piece": "a panel that Jinja has just rendered, all of it escaped",
-        "core/rapport/builtin/web/context.py::rendered": "a part of pages that Jinja has just rendered from texts of ours alone",
+        "core/rapport/builtin/web/context.py::rendered": "a part of pages, rendered by Jinja of our own texts alone",
         "core/rapport/builtin/web/design.py::icon": "drawings from the icon set we ship",
     },
     "templates are files": {
