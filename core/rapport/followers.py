@@ -11,7 +11,7 @@ import contextlib
 import datetime as dt
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -20,7 +20,6 @@ from sqlalchemy import (
     Connection,
     Integer,
     Row,
-    Select,
     Table,
     Text,
     bindparam,
@@ -80,6 +79,16 @@ _BEHIND = select(follower_table).where(
     follower_table.c.name.in_(bindparam("names", expanding=True)),
     follower_table.c.seq < select(func.max(change_log.c.seq)).scalar_subquery(),
     follower_table.c.due_at <= bindparam("now"),
+)
+_WANTED = (
+    select(change_log)
+    .where(
+        change_log.c.seq > bindparam("after"),
+        change_log.c.seq <= bindparam("end"),
+        kind_logged().in_(bindparam("kinds", expanding=True)),
+    )
+    .order_by(change_log.c.seq)
+    .limit(bindparam("most"))
 )
 
 
@@ -168,12 +177,8 @@ def _follow_one(site: Site, follower: Follower, seen: Row[Any], end: int) -> int
     )
     if wants is None:
         return 0  # the failure is logged and counted; its place stays
-    wanted = (
-        select(change_log)
-        .where(change_log.c.seq > seen.seq, change_log.c.seq <= end, kind_logged().in_(sorted(wants)))
-        .order_by(change_log.c.seq)
-    )
-    if not _any(site, wanted if wants else None):
+    asked = {"after": seen.seq, "end": end, "kinds": sorted(wants)}
+    if not wants or not _any(site, asked):
         if end - seen.seq >= STRIDE:
             with site.db.write() as connection:
                 connection.execute(update(follower_table).where(*_at(seen)).values(seq=end))
@@ -187,7 +192,7 @@ def _follow_one(site: Site, follower: Follower, seen: Row[Any], end: int) -> int
         if place is None:
             return 0  # another worker is at it
         limit = 1 if place.seq < place.careful_to else AT_ONCE
-        found = [logged(row) for row in connection.execute(wanted.limit(limit))]
+        found = [logged(row) for row in connection.execute(_WANTED, {**asked, "most": limit})]
         changes = list(itertools.takewhile(lambda change: change.depth == found[0].depth, found))
         to = end if len(changes) < limit and len(changes) == len(found) else changes[-1].seq
         connection.execute(update(follower_table).where(*_at(seen)).values(seq=to, attempts=0, error=""))
@@ -199,12 +204,10 @@ def _follow_one(site: Site, follower: Follower, seen: Row[Any], end: int) -> int
     return 1
 
 
-def _any(site: Site, wanted: Select[Any] | None) -> bool:
+def _any(site: Site, asked: Mapping[str, Any]) -> bool:
     """Looking costs no write lock."""
-    if wanted is None:
-        return False
     with site.db.read() as connection:
-        return connection.execute(wanted.limit(1)).first() is not None
+        return connection.execute(_WANTED, {**asked, "most": 1}).first() is not None
 
 
 def _at(place: Row[Any]) -> tuple[Any, ...]:
