@@ -24,6 +24,7 @@ from rapport_sales.service import DEFAULT_STAGES, due
 from sqlalchemy import select
 
 from rapport import Invalid, Pipeline, Stage, Task, utcnow
+from rapport.access import Role, system
 from rapport.entities import uuid7
 from rapport.records.log import delivery_table
 from rapport.workflows.model import Transition
@@ -225,10 +226,28 @@ def amount(sales: Any, made: Opportunity) -> Decimal | None:
 
 
 def limit_to_own(sales: Any, role: str) -> None:
-    from rapport.access import Role, system
-
     with sales.app.site.write(system("test")) as unit:
         unit.create(Role, {"name": role, "grants": {"sales.opportunity.read": "own"}})
+
+
+def test_deals_of_one_name_are_told_apart_by_their_customers(sales):
+    mill, dairy = (sales.app.create_customer(name=name) for name in ("Northern Mill", "Fraser Dairy"))
+    sales.deal(name="Heat pump", customer_id=mill.id)
+    sales.deal(name="Heat pump", customer_id=dairy.id)
+    browser = sales.app.browser(sales.app.admin)
+    for address in ("/search?q=heat", "/suggest/sales.opportunity?q=heat", "/suggest/sales.opportunity"):
+        page = browser.get(address).get_data(as_text=True)
+        assert "Northern Mill" in page, address
+        assert "Fraser Dairy" in page, address
+    with sales.app.site.write(system("test")) as unit:
+        unit.create(Role, {"name": "member", "grants": {"sales.opportunity.read": "all", "customer.read": "own"}})
+    mia = sales.app.user("Mia")
+    own = sales.app.create_customer(name="Own House", owner_id=mia.id)
+    sales.deal(name="Heat pump", customer_id=own.id)
+    page = sales.app.browser(mia).get("/search?q=heat").get_data(as_text=True)
+    assert page.count("Heat pump") == 1, "a deal is hidden with its customer"
+    assert "Own House" in page
+    assert "Mill" not in page
 
 
 def test_who_wins_a_deal_is_reminded_to_say_thank_you(sales):

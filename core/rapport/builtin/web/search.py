@@ -33,17 +33,19 @@ def search() -> str:
         return render_template("pages/_search.html", groups=[])
     names = [e.meta.name for e in current_site().entities if e.meta.listed or e is ContactPoint]
     found = reader().search(query, entities=names, limit=20)
-    whose = _customers_of([record_id for name, record_id, _title in found if name == ContactPoint.meta.name])
     groups: dict[str, list[dict[str, Any]]] = {}
-    for name, record_id, title in found:
+    for name in dict.fromkeys(name for name, _id, _title in found):
         entity: type[Entity] = current_site().entities[name]
-        url, subtitle = f"/{name}/{record_id}", ""
-        if entity is ContactPoint:
-            customer_id, subtitle = whose.get(record_id, (None, ""))
-            url = f"/customer/{customer_id}"
-        groups.setdefault(name, []).append(
-            {"title": title, "url": url, "icon": meta_of(entity).icon, "subtitle": subtitle}
-        )
+        whose = _customers_of(entity, [record_id for other, record_id, _title in found if other == name])
+        for record_id, title in ((record_id, title) for other, record_id, title in found if other == name):
+            customer_id, customer = whose.get(record_id, (None, ""))
+            url = f"/{name}/{record_id}"
+            if entity is ContactPoint:  # it has no page; its customer has
+                if customer_id is None:
+                    continue
+                url = f"/customer/{customer_id}"
+            item = {"title": title, "url": url, "icon": meta_of(entity).icon, "subtitle": customer}
+            groups.setdefault(name, []).append(item)
     shown = [{"title": g.texts.gettext(current_site().meta_named(name).plural), "items": items}
              for name, items in groups.items()]  # fmt: skip
     return render_template("pages/_search.html", groups=[*shown, *_found_by_plugins(query)])
@@ -60,14 +62,14 @@ def _found_by_plugins(query: str) -> list[dict[str, Any]]:
     return [{"title": title, "items": items[:SUGGESTIONS]} for title, items in groups.items()]
 
 
-def _customers_of(points: list[UUID]) -> dict[UUID, tuple[UUID, str]]:
-    """Whom contact points reach: the customer and their name, by the point's id."""
-    if not points:
+def _customers_of(entity: Any, ids: list[UUID]) -> dict[UUID, tuple[UUID, str]]:
+    """Whose records are, by their id: ten opportunities of one name are told apart by their customers."""
+    field = meta_of(entity).fields.get("customer_id")
+    may_know = current_actor().may(Customer.meta.permission("read"))
+    if field is None or field.target != Customer.meta.name or not may_know or not ids:
         return {}
-    statement = select(ContactPoint.id, Customer.id, Customer.name).join(
-        Customer, Customer.id == ContactPoint.customer_id
-    )
-    return {row[0]: (row[1], row[2]) for row in reader().session.execute(statement.where(ContactPoint.id.in_(points)))}
+    statement = select(entity.id, Customer.id, Customer.name).join(Customer, Customer.id == entity.customer_id)
+    return {row[0]: (row[1], row[2]) for row in reader().session.execute(statement.where(entity.id.in_(ids)))}
 
 
 @needs("")
@@ -93,4 +95,6 @@ def suggest(target: str) -> str:
         if query:
             statement = statement.where(display.icontains(query, autoescape=True))
         found = [(row[0], str(row[1])) for row in reader().session.execute(statement.limit(SUGGESTIONS))]
-    return render_template("pages/_suggest.html", items=[{"value": i, "title": t} for i, t in found])
+    whose = _customers_of(entity, [record_id for record_id, _title in found])
+    items = [{"value": i, "title": t, "subtitle": whose[i][1] if i in whose else ""} for i, t in found]
+    return render_template("pages/_suggest.html", items=items)
