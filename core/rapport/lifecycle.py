@@ -315,7 +315,8 @@ def tables_of(connection: Connection, name: str) -> list[Table]:
             import_plugin(info)
             names |= {table.name for table in _line(info).tables()} & set(migrate.table_names(connection))
     strangers = MetaData()
-    strangers.reflect(connection, only=sorted(names - set(metadata.tables)), resolve_fks=False)
+    if unknown := sorted(names - set(metadata.tables)):  # asked for none, SQLAlchemy reads all there are
+        strangers.reflect(connection, only=unknown, resolve_fks=False)
     return [metadata.tables[each] if each in metadata.tables else strangers.tables[each] for each in sorted(names)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rapport.testing.gates import GATES, PAGE_GATES, Gate, PageGate
-from rapport.testing.sources import Source, imports, source
+from rapport.testing.sources import Source, source
 from tests.architecture.gates import ALLOWED, is_allowed
 from tests.architecture.subjects import ROOT, sources, templates
 from tests.security.test_input_inside import FEATURES, OTHER_WAYS
@@ -68,7 +68,7 @@ def calls_out(module: Source) -> bool:
     return any(
         (one.module == "rapport.outbound" and one.name in {"", "request", "connect", "*"})
         or (one.module == "rapport" and one.name == "outbound")
-        for one in imports(module)
+        for one in module.imports
     )
 
 

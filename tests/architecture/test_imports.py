@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rapport.testing.sources import Import, Source, imports, private, source, undeclared
+from rapport.testing.sources import Import, Source, private, source, undeclared
 from tests.architecture.subjects import ROOT, members, sources
 
 # From the ground up: a module imports from its own floor or from below. The longest name that fits decides.
@@ -68,7 +68,7 @@ def upward(modules: Sequence[Source]) -> list[str]:
         if (own := floor_of(module.module)) is None:
             problems.append(f"{module.path}: {module.module} has no floor in FLOORS. Say where it belongs.")
             continue
-        for one in imports(module):
+        for one in module.imports:
             target = target_of(one, known)
             if one.only_types or target.split(".", 1)[0] != "rapport":
                 continue
@@ -83,7 +83,7 @@ def circles(modules: Sequence[Source]) -> list[str]:
     known = {module.module for module in modules}
     needs = {
         module.module: sorted(
-            {target_of(one, known) for one in imports(module) if not one.only_types and not one.late} & known
+            {target_of(one, known) for one in module.imports if not one.only_types and not one.late} & known
             - {module.module}
         )
         for module in modules
@@ -125,7 +125,7 @@ def test_core_imports_no_plugin_and_no_command_line_not_even_for_types():
     strangers = [
         f"{module.path}:{one.line}: imports {one.module}"
         for module in _of("rapport")
-        for one in imports(module)
+        for one in module.imports
         if one.module.startswith("rapport_")
     ]
     assert strangers == []
@@ -148,7 +148,7 @@ def test_nobody_imports_a_vertical():
     importers = [
         f"{module.path}:{one.line}: imports {one.module}"
         for module in sources()
-        for one in imports(module)
+        for one in module.imports
         if one.module.split(".", 1)[0] in verticals - {module.package}
     ]
     assert importers == []
@@ -170,4 +170,4 @@ def test_these_rules_bite():
     assert len(private([plugin], {"rapport": frozenset({"Customer"})})) == 3
     assert len(undeclared([plugin], "rapport", ["rapport-crm"])) == 1
     relative = source("plugins/x/rapport_x/a/b.py", "rapport_x.a.b", "from ..c import d\nfrom . import e\n")
-    assert [one.module for one in imports(relative)] == ["rapport_x.c", "rapport_x.a"]
+    assert [one.module for one in relative.imports] == ["rapport_x.c", "rapport_x.a"]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rapport.testing.sources import Source, imports
+from rapport.testing.sources import Source
 
 Found = Iterator[tuple[int, str]]
 """Line and what stands there."""
@@ -78,16 +78,10 @@ def function_at(module: Source, line: int) -> str:
     """The innermost function around a line."""
     around = [
         node
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.lineno <= line <= (node.end_lineno or 0)
     ]
     return max(around, key=lambda node: node.lineno).name if around else ""
-
-
-def _calls(module: Source) -> Iterator[tuple[ast.Call, str]]:
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Call):
-            yield node, ast.unparse(node.func)
 
 
 def _assembled(node: ast.expr) -> bool:
@@ -120,7 +114,7 @@ def _broad(handler: ast.ExceptHandler, module: Source) -> bool:
 
 
 def _handlers(module: Source) -> Iterator[ast.ExceptHandler]:
-    return (node for node in ast.walk(module.tree) if isinstance(node, ast.ExceptHandler))
+    return (node for node in module.nodes if isinstance(node, ast.ExceptHandler))
 
 
 def bare_except(module: Source) -> Found:
@@ -151,11 +145,11 @@ def unexplained_except(module: Source) -> Found:
 
 
 def assembled_sql(module: Source) -> Found:
-    for node, name in _calls(module):
+    for node, name in module.calls:
         short = name.rpartition(".")[2]
         if short in {"text", "literal_column", "exec_driver_sql"} and node.args and _assembled(node.args[0]):
             yield node.lineno, f"{short}() of an assembled text"
-    for each in ast.walk(module.tree):
+    for each in module.nodes:
         if isinstance(each, ast.JoinedStr) and _assembled(each):
             written = "{}".join(str(part.value) for part in each.values if isinstance(part, ast.Constant))
             if SQL.search(written):
@@ -163,30 +157,30 @@ def assembled_sql(module: Source) -> Found:
 
 
 def trusted_markup(module: Source) -> Found:
-    for node, name in _calls(module):
+    for node, name in module.calls:
         if name.rpartition(".")[2] == "Markup" and node.args and not isinstance(node.args[0], ast.Constant):
             yield node.lineno, "Markup() of something not written there"
 
 
 def template_from_text(module: Source) -> Found:
-    for node, name in _calls(module):
+    for node, name in module.calls:
         if name.rpartition(".")[2] in {"render_template_string", "from_string"}:
             yield node.lineno, "a template made at run time"
 
 
 def network(module: Source) -> Found:
-    for one in imports(module):
+    for one in module.imports:
         for banned in NETWORK:
             if f"{one.module}.{one.name}.".startswith(banned + "."):
                 yield one.line, f"{banned} reaches out of the machine: use rapport.outbound"
-    for node, name in _calls(module):
+    for node, name in module.calls:
         if name in CONNECTING:
             yield node.lineno, f"{name}() reaches out of the machine: use rapport.outbound"
 
 
 def past_the_gate(module: Source) -> Found:
     """Only the core makes an Outgoing and hands it to a channel; everybody else asks for it with `send`."""
-    for node, name in _calls(module):
+    for node, name in module.calls:
         short = name.rpartition(".")[2]
         if short == "Outgoing":
             yield node.lineno, "an Outgoing made past the gate: use send()"
@@ -195,16 +189,16 @@ def past_the_gate(module: Source) -> Found:
 
 
 def unsafe_loading(module: Source) -> Found:
-    for one in imports(module):
+    for one in module.imports:
         if one.module.split(".", 1)[0] in {"pickle", "cPickle", "dill", "marshal", "shelve", "jsonpickle"}:
             yield one.line, f"{one.module} runs what it reads"
-    for node, name in _calls(module):
+    for node, name in module.calls:
         if name in {"yaml.load", "yaml.unsafe_load", "yaml.full_load"}:
             yield node.lineno, f"{name}() runs what it reads: yaml.safe_load"
 
 
 def running_text(module: Source) -> Found:
-    for node, name in _calls(module):
+    for node, name in module.calls:
         if name in {"eval", "exec", "os.system", "os.popen", "builtins.eval", "builtins.exec"}:
             yield node.lineno, f"{name}()"
         if any(word.arg == "shell" and ast.unparse(word.value) == "True" for word in node.keywords):
@@ -212,7 +206,7 @@ def running_text(module: Source) -> Found:
 
 
 def naive_time(module: Source) -> Found:
-    for node, name in _calls(module):
+    for node, name in module.calls:
         short = name.rpartition(".")[2]
         naive = short in {"now", "fromtimestamp"} and len(node.args) + len(node.keywords) < (1 if short == "now" else 2)
         if short in {"utcnow", "utcfromtimestamp"} and "datetime" in name:
@@ -222,7 +216,7 @@ def naive_time(module: Source) -> Found:
 
 
 def csrf_exemption(module: Source) -> Found:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Attribute) and node.attr == "exempt" and "csrf" in ast.unparse(node.value).lower():
             yield node.lineno, "a view taken out of the CSRF check"
 

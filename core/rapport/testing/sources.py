@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import re
 import sys
@@ -33,9 +34,9 @@ PUBLIC_MODULES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Source:
-    """One Python module, parsed."""
+    """One Python module, parsed. A dozen gates look at each: what they look for is looked up once."""
 
     path: str
     """Relative to the root, with slashes."""
@@ -43,9 +44,24 @@ class Source:
     text: str
     tree: ast.Module
 
-    @property
+    @functools.cached_property
     def lines(self) -> list[str]:
         return self.text.splitlines()
+
+    @functools.cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Everything in the module."""
+        return list(ast.walk(self.tree))
+
+    @functools.cached_property
+    def calls(self) -> list[tuple[ast.Call, str]]:
+        """Every call, with what is called as it is written."""
+        return [(node, _written(node.func)) for node in self.nodes if isinstance(node, ast.Call)]
+
+    @functools.cached_property
+    def imports(self) -> list[Import]:
+        """Every import, relative ones made absolute."""
+        return list(_imports(self, self.tree, only_types=False, late=False))
 
     @property
     def package(self) -> str:
@@ -83,9 +99,14 @@ def read_package(home: Path, package: str, root: Path | None = None) -> list[Sou
     return found
 
 
-def imports(module: Source) -> Iterator[Import]:
-    """Every import of a module, relative ones made absolute."""
-    yield from _imports(module, module.tree, only_types=False, late=False)
+def _written(node: ast.expr) -> str:
+    """The source of an expression: names with dots, as nearly all are, without the way that is long."""
+    parts: list[str] = []
+    inner = node
+    while isinstance(inner, ast.Attribute):
+        parts.append(inner.attr)
+        inner = inner.value
+    return ".".join([inner.id, *reversed(parts)]) if isinstance(inner, ast.Name) else ast.unparse(node)
 
 
 def _imports(module: Source, node: ast.AST, *, only_types: bool, late: bool) -> Iterator[Import]:
@@ -101,8 +122,8 @@ def _imports(module: Source, node: ast.AST, *, only_types: bool, late: bool) -> 
                 yield from _imports(module, ast.Module([each], []), only_types=True, late=late)
             for each in child.orelse:
                 yield from _imports(module, ast.Module([each], []), only_types=only_types, late=late)
-        else:
-            inside = late or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        elif not isinstance(child, ast.expr):  # in which no import can stand
+            inside = late or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
             yield from _imports(module, child, only_types=only_types, late=inside)
 
 
@@ -118,10 +139,8 @@ def _absolute(module: Source, node: ast.ImportFrom) -> str:
 
 def permissions_in(module: Source) -> Iterator[tuple[int, str]]:
     """Permissions written out: `@needs("…")`, `needs="…"`, `.require("…")`, `.may("…")`, `.reach("…")`."""
-    for node in ast.walk(module.tree):
-        if not isinstance(node, ast.Call):
-            continue
-        called = ast.unparse(node.func).rpartition(".")[2]
+    for node, name in module.calls:
+        called = name.rpartition(".")[2]
         given = node.args[:1] if called in {"needs", "require", "may", "reach"} else []
         for value in [*given, *(word.value for word in node.keywords if word.arg == "needs")]:
             if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value:
@@ -132,7 +151,7 @@ def private(modules: Sequence[Source], public: Mapping[str, frozenset[str] | Non
     """Imports by plugins of what is not public: `public` maps a module to its names, or None for all of them."""
     problems = []
     for module in modules:
-        for one in imports(module):
+        for one in module.imports:
             if one.module.split(".", 1)[0] not in {"rapport", "rapport_cli"}:
                 continue
             names = public.get(one.module, frozenset())
@@ -143,16 +162,24 @@ def private(modules: Sequence[Source], public: Mapping[str, frozenset[str] | Non
 
 
 def undeclared(
-    modules: Sequence[Source], ours: str, declared: Iterable[str], optional: Iterable[str] = ()
+    modules: Sequence[Source],
+    ours: str,
+    declared: Iterable[str],
+    optional: Iterable[str] = (),
+    *,
+    provided: Mapping[str, Sequence[str]] | None = None,
 ) -> list[str]:
-    """Imports of what the distribution does not depend on. Extras may be imported late only."""
-    provided = packages_distributions()
+    """Imports of what the distribution does not depend on. Extras may be imported late only.
+
+    Who asks for one module after the other hands over what `packages_distributions` says: it reads every file list.
+    """
+    provided = packages_distributions() if provided is None else provided
     wanted, extra = {_canonical(name) for name in declared}, {_canonical(name) for name in optional}
     if wanted & {"flask", "rapport-crm"}:  # Flask is made of these, and its own documentation has you import them
         wanted |= {_canonical(name) for name in requires("flask") or ()}
     problems = []
     for module in modules:
-        for one in imports(module):
+        for one in module.imports:
             top = one.module.split(".", 1)[0]
             if top in sys.stdlib_module_names or top in {module.package, *ours.split()}:
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from importlib_metadata import packages_distributions
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -13,7 +14,7 @@ from rapport.plugins import BRIDGE, GROUP, HOST
 from rapport.testing.contract.check import Check, Finding
 from rapport.testing.contract.plugin import Subject
 from rapport.testing.gates import GATES, PAGE_GATES
-from rapport.testing.sources import imports, private, public_names, undeclared
+from rapport.testing.sources import private, public_names, undeclared
 
 Findings = Iterator[Finding]
 
@@ -90,11 +91,13 @@ def it_imports_public_names_only(plugin: Subject) -> Findings:
 def it_imports_only_what_it_declares(plugin: Subject) -> Findings:
     """What happens to be installed here is missing elsewhere."""
     bridges = {module.path: other for other, module in plugin.bridges.items()}
+    provided = packages_distributions()
     for module in plugin.sources:
         declared = [str(need) for need in plugin.needs]
         if module.path in bridges:
             declared += plugin.asked_by(bridges[module.path])
-        yield from (Finding(module.path, said) for said in undeclared([module], "rapport", declared, plugin.extras))
+        strangers = undeclared([module], "rapport", declared, plugin.extras, provided=provided)
+        yield from (Finding(module.path, said) for said in strangers)
 
 
 def only_its_bridges_know_what_may_be_missing(plugin: Subject) -> Findings:
@@ -106,7 +109,7 @@ def only_its_bridges_know_what_may_be_missing(plugin: Subject) -> Findings:
             yield Finding(module.path, f"{module.path} counts only with the extra that asks for it: write "
                                        f'{other} = ["{wanted}"] under [project.optional-dependencies]')  # fmt: skip
     for module in plugin.sources:
-        for one in imports(module):
+        for one in module.imports:
             inner = f"{one.module}.{one.name}"
             if any(name.startswith(f"{plugin.package}.{BRIDGE}") for name in (one.module, inner)):
                 yield Finding(module.path, f"{module.path}:{one.line}: nobody imports a bridge. Move what both need "
