@@ -185,6 +185,7 @@ def make_test_site(
 
 
 def _made(config: Config, plugins: Sequence[str]) -> tuple[Flask, Site]:
+    copy_prepared(config, (), make_site)  # the core's tables are the same for all
     make_site(config)
     if plugins:
         enable(config, *plugins)

@@ -35,7 +35,7 @@ from rapport.testing.databases import (
 )
 
 Make = Callable[[Config], None]
-"""Makes a whole site, to be copied."""
+"""Makes a whole site, to be copied; what it makes is known by its name."""
 
 
 def copy_prepared(config: Config, plugins: Sequence[str], make: Make) -> bool:
@@ -65,7 +65,7 @@ def copy_prepared(config: Config, plugins: Sequence[str], make: Make) -> bool:
 
 @functools.cache
 def _prepared_file(plugins: tuple[str, ...], make: Make) -> Path:
-    kept = _folder() / f"{'+'.join(plugins) or 'core'}.db"
+    kept = _folder() / f"{make.__name__}-{'+'.join(plugins) or 'core'}.db"
     if not kept.exists():
         with tempfile.TemporaryDirectory(dir=_folder()) as home:
             make(_config(Path(home), "", plugins))
@@ -75,7 +75,7 @@ def _prepared_file(plugins: tuple[str, ...], make: Make) -> Path:
 
 @functools.cache
 def _prepared_database(plugins: tuple[str, ...], make: Make) -> str:
-    key = f"{_folder()} {' '.join(plugins)}"
+    key = f"{_folder()} {make.__name__} {' '.join(plugins)}"
     kept = f"{OURS}{hashlib.sha256(key.encode()).hexdigest()[:20]}"
     if not exists(kept):
         with fresh_postgres() as url, tempfile.TemporaryDirectory() as home:
