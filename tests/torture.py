@@ -27,6 +27,19 @@ def tries(short: int, *, long: int) -> int:
     return long if LONG else short
 
 
+def in_turn(number: int) -> tuple[str, ...]:
+    """The databases to try the subject of this number on: every other subject on PostgreSQL, in the long form on both.
+
+    For what takes seconds for each of many subjects and says nearly the same on both:
+
+        RUNS = [(member, database) for number, member in enumerate(MEMBERS) for database in in_turn(number)]
+
+        @pytest.mark.parametrize(("member", "database_url"), RUNS, indirect=["database_url"])
+    """
+    both = ("sqlite", "postgresql")
+    return both if LONG else (both[number % 2],)
+
+
 def tally(line: str, what: str, **counts: int | float | str) -> None:
     """Note what was tried: `line` of the plan ("A1"), in words, and the counts (tried=, leaked=, lost=, control=).
 

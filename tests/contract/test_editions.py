@@ -1,4 +1,4 @@
-"""Every edition on disk keeps what editions promise, on both databases; and the promises bite."""
+"""Every edition on disk keeps what editions promise, on the databases in turn; and the promises bite."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ import pytest
 
 from rapport.testing.edition import broken
 from tests.architecture.subjects import Member, members
+from tests.torture import in_turn
 
 EDITIONS = [member for member in members() if (member.folder / member.package / "edition" / "edition.toml").exists()]
 
 
-@pytest.mark.parametrize("member", EDITIONS, ids=str)
+@pytest.mark.parametrize(
+    ("member", "database_url"),
+    [(member, database) for number, member in enumerate(EDITIONS, 1) for database in in_turn(number)],
+    indirect=["database_url"],
+    ids=str,
+)
 def test_an_edition_keeps_its_promises(member: Member, database_url: str, tmp_path: Path) -> None:
     assert broken(member.name, database_url, tmp_path) == []
 

@@ -18,6 +18,7 @@ from rapport.errors import Conflict, Invalid
 from rapport.interactions.consent import Purpose
 from rapport.plugins import discover
 from rapport.testing.values import without
+from tests.torture import in_turn
 
 FEW, MANY, AT_MOST = 3, 12, 65
 BY_THEMSELVES = {
@@ -131,6 +132,7 @@ def pages(app: Any, made: dict[str, list[UUID]]) -> list[str]:
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.parametrize("database_url", in_turn(0), indirect=True)  # both send the same statements
 def test_no_page_costs_more_statements_because_there_are_more_records(everything: Any, count: Any) -> None:
     app = everything
     people, team = [app.user(f"Some {role}", roles=[role]) for role in ("admin", "manager")], app.team("Everybody")
