@@ -10,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/.done
 TESTS ?=
-# Whatever counts towards docs/torture.md.
+# Whatever has a long form or counts towards docs/torture.md.
 COUNTED = $(shell grep -rl '^from tests.torture import' --include='test_*.py' tests plugins verticals | sort)
 PORT ?= 8000
 
@@ -41,7 +41,7 @@ serve: setup assets ## serve the site in ./site (or RAPPORT_HOME), after: rappor
 	@$(BIN)/rapport serve --port $(PORT)
 
 test: setup assets ## run the tests; TESTS=tests/query picks some
-	$(BIN)/pytest -n auto $(TESTS)
+	$(BIN)/pytest -n auto --dist worksteal $(TESTS)
 
 torture: setup assets ## every harness that counts at length (a night); then docs/torture.md says what was tried
 	rm -f artefacts/torture.jsonl
