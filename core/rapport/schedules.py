@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Column, Row, Table, Text, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -25,6 +25,7 @@ from rapport.contributions import Schedule, Setting
 from rapport.db.tables import metadata
 from rapport.entities.types import Instant, utcnow
 from rapport.errors import PluginError
+from rapport.i18n import time_zones
 from rapport.jobs import enqueue_job
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ schedule_table = Table(
 
 ZONE_SETTING = Setting(
     "core.zone", "Time zone of the business",
-    choices=("", *sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/")), "UTC"),
+    choices=("", *sorted(name for name in time_zones() if "/" in name and not name.startswith("Etc/")), "UTC"),
     help="Schedules and quiet hours keep its time. Empty: as rapport.toml says.",
 )  # fmt: skip
 

@@ -2,15 +2,18 @@
 
 import datetime as dt
 import itertools
+import zoneinfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rapport.i18n import time_zones
 from rapport.i18n.calendars import CALENDARS, date_of, month_name, parts
 from rapport.i18n.catalogs import LANGUAGES
 from rapport.i18n.formats import Formats
 from rapport.i18n.reading import parse_date
+from tests.architecture.subjects import sources
 
 MONDAY = dt.date(2026, 11, 23)
 DAYS = st.dates(dt.date(1930, 1, 1), dt.date(2120, 12, 31))
@@ -301,3 +304,13 @@ def test_weeks_begin_where_the_reader_expects():
     assert Formats("he").weekend == (4, 5)
     assert Formats("fa").weekend == (4,)
     assert Formats("fr").weekdays()[:2] == ["lundi", "mardi"]
+
+
+def test_the_machine_is_asked_for_its_time_zones_once_and_in_one_place(monkeypatch: pytest.MonkeyPatch):
+    """Each time it looks into six hundred files: four to thirty milliseconds of every appointment and account page."""
+    assert {"Europe/Paris", "Asia/Tehran", "UTC"} <= time_zones()
+    monkeypatch.setattr(zoneinfo, "available_timezones", lambda: pytest.fail("the machine is asked again"))
+    assert "Asia/Shanghai" in time_zones()
+    assert [module.path for module in sources() if "available_timezones" in module.text] == [
+        "core/rapport/i18n/__init__.py"
+    ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import zoneinfo
 from zoneinfo import ZoneInfo
+
+from rapport.i18n import time_zones
 
 WINDOWS = {
     "AUS Eastern Standard Time": "Australia/Sydney",
@@ -55,15 +56,13 @@ def day_begins(day: dt.date, zone: str) -> dt.datetime:
 def names() -> list[str]:
     """Every zone one may choose, those that only stand for others left out."""
     aside = ("Etc/", "SystemV/", "US/", "posix/", "right/")
-    return sorted(
-        name for name in zoneinfo.available_timezones() if ("/" in name and not name.startswith(aside)) or name == "UTC"
-    )
+    return sorted(name for name in time_zones() if ("/" in name and not name.startswith(aside)) or name == "UTC")
 
 
 def known(name: str) -> str | None:
     """The zone behind a name as calendars write them: Europe/Berlin, /freeassociation/…/Europe/Berlin, or Outlook's."""
     name = name.strip().strip('"')
     for each in (name, WINDOWS.get(name, ""), "/".join(name.split("/")[-2:]), "/".join(name.split("/")[-3:])):
-        if each in zoneinfo.available_timezones():
+        if each in time_zones():
             return each
     return None

@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from flask import Blueprint, g, redirect, render_template, request
 from werkzeug.wrappers import Response
@@ -15,6 +14,7 @@ from rapport import Formats, Invalid, Problem, Reader, Unit, User, system
 from rapport import gettext as _
 from rapport.documents import can_draw
 from rapport.http import current_actor, current_site, needs
+from rapport.i18n import time_zones
 from rapport_warehouse import delivering
 from rapport_warehouse.entities import DELIVERY, FORMATS, OFTEN, WEEKDAYS, Delivery, Recipient, Report
 from rapport_warehouse.going import go
@@ -136,7 +136,7 @@ def _form(delivery: Delivery | None, report: Report | None) -> str | Response | 
         "warehouse/delivery.html", delivery=delivery, report=report, typed=typed, errors=errors, chosen=chosen,
         users=sorted(users, key=lambda each: (each.id not in chosen, each.name.casefold())),
         formats=[each for each in FORMATS if each.value != "pdf" or can_draw()], often=OFTEN, weekdays=WEEKDAYS,
-        hours=[(hour, _clock(hour)) for hour in range(24)], zones=sorted(available_timezones()),
+        hours=[(hour, _clock(hour)) for hour in range(24)], zones=sorted(time_zones()),
     )  # fmt: skip
     return (page, 422) if errors else page
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from sqlalchemy import ColumnElement, UniqueConstraint, or_, select
 from sqlalchemy.orm import Mapped
 
 from rapport import Actor, Choice, Entity, Owned, Problem, field, next_run, ref, utcnow
 from rapport import gettext as _
+from rapport.i18n import time_zones
 
 DELIVERY = "warehouse.delivery"
 ROLES = {
@@ -104,7 +104,7 @@ class Delivery(
             problems.append(Problem("hour", _("must be between 0 and %(most)s.", most=LAST_HOUR)))
         if not 1 <= self.day <= LAST_DAY:
             problems.append(Problem("day", _("must be between 1 and %(most)s.", most=LAST_DAY)))
-        if self.zone not in available_timezones():
+        if self.zone not in time_zones():
             problems.append(Problem("zone", _("is no time zone. Write one such as Europe/Berlin.")))
         return problems
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import zoneinfo
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +19,7 @@ from rapport.builtin.web.context import go, meta_of, toast
 from rapport.entities import utcnow
 from rapport.errors import Invalid, NotFound
 from rapport.http import current_actor, current_site, needs
+from rapport.i18n import time_zones
 
 OWN_FIELDS = ("name", "language", "time_zone", "calendar")
 
@@ -55,7 +55,7 @@ def _page(status: int = 200, **facts: Any) -> tuple[str, int]:
     shown = {"errors": {}, "password_errors": {}, "secret": "", **facts}
     return render_template(
         "pages/account.html", me=user, fields=fields, values=forms.typed_values(user, fields), tokens=tokens,
-        zones=sorted(zoneinfo.available_timezones()), **shown,
+        zones=sorted(time_zones()), **shown,
     ), status  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def account() -> tuple[str, int] | Response:
         return _page()
     try:
         values = {key: request.form[key] for key in OWN_FIELDS if key in request.form}
-        if values.get("time_zone") not in zoneinfo.available_timezones():
+        if values.get("time_zone") not in time_zones():
             values.pop("time_zone", None)
         with _own("account") as unit:
             unit.update(unit.get(User, _me().id), values)
