@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Collection, Iterator
 from itertools import islice
 
@@ -44,6 +45,10 @@ def tidy(text: str) -> str:
         raise ValueError(_("may name one time of day only."))
     if "UNTIL" in parts:
         until_of(parts["UNTIL"])
+    # Which the library looks for beyond the end of the year, and then fails.
+    most = 53 if parts["FREQ"] == "YEARLY" and "BYMONTH" not in parts else 5
+    if any(len(found) > 2 or int(found) > most for found in re.findall(r"\d+", parts.get("BYDAY", ""))):
+        raise ValueError(_("is no rule of recurrence."))
     try:
         rrulestr(";".join(f"{name}={value}" for name, value in parts.items() if name != "UNTIL"))
     except (ValueError, TypeError, KeyError, IndexError) as error:

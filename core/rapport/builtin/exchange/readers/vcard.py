@@ -15,6 +15,9 @@ from .json_records import RecordTable
 from .shapes import BadRow, Format, Value, shorten
 
 LONGEST_CARD = 8 * 1024**2
+MOST_LINES = 120_000
+"""A picture of eight megabytes has fewer."""
+MOST_PROPERTIES = 2_000
 ORDER = (
     "Full name", "Prefix", "Given name", "Middle name", "Family name", "Suffix", "Nickname", "Organisation",
     "Department", "Job title", "Role", "E-mail", "Phone", "Phone (mobile)", "Phone (home)", "Fax", "Pager",
@@ -141,7 +144,7 @@ def _cards(lines: Iterator[str]) -> Iterator[tuple[int, list[str], bool]]:
             if not depth:
                 yield begin, card, True
                 card = []
-        elif size > LONGEST_CARD:
+        elif size > LONGEST_CARD or len(card) > MOST_LINES:
             yield begin, card, False
             card, depth = [], 0
     if card:
@@ -160,7 +163,7 @@ def _awaits_card(card: list[str]) -> bool:
 def read_properties(lines: list[str], encoding: str) -> list[Property]:
     """The properties of one card, unfolded and decoded, without those of cards inside it."""
     version = next((line.split(":", 1)[1].strip() for line in lines if line.upper().startswith("VERSION:")), "3.0")
-    joined: list[str] = []
+    joined: list[_Joined] = []
     depth = 0
     for line in lines:
         text = line.rstrip("\r\n")
@@ -169,19 +172,51 @@ def read_properties(lines: list[str], encoding: str) -> list[Property]:
             continue
         if depth > 1:
             continue
-        previous = joined[-1] if joined else ""
-        head = previous.split(":", 1)[0].upper()
-        if "QUOTED-PRINTABLE" in head and previous.endswith("="):
+        before = joined[-1] if joined else None
+        if before is not None and "QUOTED-PRINTABLE" in before.head and before.end.endswith("="):
             # Some telephones cut =20 after its sign; then the sign is no line break but half a letter.
-            halved = re.search(r"=[0-9A-F]{2}=$", previous) and re.match(r"[0-9A-F]{2}(=|$)", text)
-            joined[-1] = (previous if halved else previous[:-1]) + text
-        elif text[:1] in (" ", "\t") and joined and text.strip():
-            joined[-1] = previous + (text if version.startswith("2") else text[1:])
-        elif ("BASE64" in head or "ENCODING=B" in head or head.endswith(";B")) and _BASE64_LINE.fullmatch(text):
-            joined[-1] = previous + text.strip()
+            halved = re.search(r"=[0-9A-F]{2}=$", before.end) and re.match(r"[0-9A-F]{2}(=|$)", text)
+            before.add(text, instead_of_sign=not halved)
+        elif before is not None and text[:1] in (" ", "\t") and text.strip():
+            before.add(text if version.startswith("2") else text[1:])
+        elif before is not None and before.is_base64 and _BASE64_LINE.fullmatch(text):
+            before.add(text.strip())
         elif text.strip():
-            joined.append(text)
-    return [_property(text, version, encoding) for text in joined]
+            if len(joined) == MOST_PROPERTIES:
+                raise ValueError(f"The card has more than {MOST_PROPERTIES:,} lines.")
+            joined.append(_Joined([text], _head(text)))
+    return [_property("".join(each.pieces), version, encoding) for each in joined]
+
+
+@dataclass(slots=True)
+class _Joined:
+    """A property that is put together from its lines, of which a picture has thousands: in pieces to the end."""
+
+    pieces: list[str]
+    head: str
+
+    @property
+    def end(self) -> str:
+        """Its last letters so far."""
+        return "".join(self.pieces[-8:])[-8:]
+
+    @property
+    def is_base64(self) -> bool:
+        return "BASE64" in self.head or "ENCODING=B" in self.head or self.head.endswith(";B")
+
+    def add(self, text: str, *, instead_of_sign: bool = False) -> None:
+        if instead_of_sign:
+            self.pieces[-1] = self.pieces[-1][:-1]
+            if not self.pieces[-1] and len(self.pieces) > 1:
+                self.pieces.pop()
+        if text:
+            self.pieces.append(text)
+        if len(self.pieces) < 100:  # what the property is called may itself be cut over lines
+            self.head = _head("".join(self.pieces))
+
+
+def _head(text: str) -> str:
+    return text[:10_000].split(":", 1)[0].upper()
 
 
 def _property(text: str, version: str, encoding: str) -> Property:
