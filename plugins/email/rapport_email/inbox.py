@@ -470,7 +470,7 @@ def _take_reports(unit: Unit, account: Account, folder: str, mail: Parsed, repor
 
 
 def _message_of(unit: Unit, report: kinds.Report) -> Message | None:
-    """The message of ours that a report is about, if it went to that recipient."""
+    """The message of ours that a report is about. Whom it says that it went to is not believed: only ours counts."""
     if not report.original_id:
         return None
     found = unit.reader.all(Message, Message.channel == CHANNEL, Message.external_id == report.original_id, limit=1)

@@ -20,7 +20,7 @@ from rapport_email.kinds import kind_of, reports
 from rapport_email.parsing import Unreadable, parse
 from rapport_email.testing import MailServer, mail, make_account, running_mail_server
 
-from rapport import Customer, split_quoted
+from rapport import Customer, Message, Suppression, send, split_quoted
 from rapport.testing import TestApp, make_test_site
 from rapport.workflows import Workflow
 from tests.torture import tally, tries
@@ -247,3 +247,117 @@ def test_two_sites_that_answer_each_other_at_once_fall_silent(houses: Any, monke
     caught = conversation("A question without end")
     assert caught > 2
     tally("B12", "conversations of two sites that answer at once", tried=many, loops=0, control=caught)
+
+
+# Reports on mails that were sent, and on such that never were ---------------------------------------------------------
+
+
+def report(recipient: str, original_id: str = "", *, form: str = "standard", to: str = "info@shop.example") -> bytes:
+    """A mail that says that a mail could not be delivered, as mail servers write it, or whoever pretends to be one."""
+    head = (
+        f"Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.org\nTo: {to}\nSubject: Undelivered Mail Returned to Sender\n"
+        f"Message-ID: <{random.random()}@mx.example.org>\nAuto-Submitted: auto-replied\nMIME-Version: 1.0\n"
+    )
+    about = f"Message-ID: <{original_id}>\n" if original_id else ""
+    back = f"From: {to}\nTo: {recipient}\nSubject: News\n{about}\nHello.\n"
+    if form == "words":
+        return f"{head}\n550 5.1.1 <{recipient}>: user unknown\n\n--- Below is the original message.\n\n{back}".encode()
+    kind, said = {
+        "standard": ("delivery-status", "Reporting-MTA: dns; mx\n\nFinal-Recipient: rfc822; {0}\nAction: failed\n"
+                                        "Status: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 No such user\n"),
+        "complaint": ("feedback-report", "Feedback-Type: abuse\nVersion: 1\nUser-Agent: x\nOriginal-Rcpt-To: {0}\n"),
+    }[form]  # fmt: skip
+    return (
+        f'{head}Content-Type: multipart/report; report-type={kind}; boundary="b"\n\n--b\n\nIt failed.\n'
+        f"--b\nContent-Type: message/{kind}\n\n{said.format(recipient)}\n"
+        f"--b\nContent-Type: message/rfc822\n\n{back}\n--b--\n"
+    ).encode()
+
+
+def garbled(data: bytes, number: int) -> bytes:
+    """The same, broken in a few places, the same for the same number."""
+    dice, made = random.Random(number), bytearray(data)
+    for _ in range(dice.randrange(1, 6)):
+        at = dice.randrange(len(made))
+        made[at : at + dice.randrange(8)] = dice.choice((*ODD, dice.randbytes(3), made[at : at + 200] * 3))
+    return bytes(made)
+
+
+class Mailed:
+    """A site that has written to Ada, and knows Ben and Cleo, to whom it never wrote; all mail is answered at once."""
+
+    def __init__(self, house: House) -> None:
+        self.house, self.app = house, house.app
+        self.ada = self.app.create_customer(name="Ada", email="ada@example.org")
+        for name in ("Ben", "Cleo"):
+            self.app.create_customer(name=name, email=f"{name.lower()}@example.org")
+        with self.app.site.write(self.app.admin) as unit:
+            sent = send(unit, channel="email", customer=self.ada, purpose="service", subject="News", body="Hello.")
+            self.sent = sent.id
+        self.app.settle()
+        self.house.wrote()
+        with self.app.site.write(self.app.admin) as unit:
+            place = place_for(unit, house.account.id, "INBOX", unit.reader.today())
+            self.place, self.number = place.id, 0
+
+    def gets(self, data: bytes) -> None:
+        self.number += 1
+        taken = Taken(data, len(data), "INBOX", "in")
+        take(self.app.site, self.house.account, taken, Bookmark(self.place, 1, self.number))
+
+    def wrong(self) -> list[str]:
+        """The addresses that are not used any more though nothing was ever sent to them."""
+        with self.app.site.read(self.app.admin) as reader:
+            return [each.address for each in reader.all(Suppression, limit=1_000) if each.address != "ada@example.org"]
+
+
+def forged(ours: str) -> Iterator[bytes]:
+    """Reports about people who were never written to: with no number, one made up, that of Ada's mail, and odd ones."""
+    ids = ("", "made-up@shop.example", ours, ours.upper(), f"{ours}> <{ours}", "%", "' or 1=1 --", "0" * 390)
+    for recipient in ("ben@example.org", "cleo@example.org", "BEN@EXAMPLE.ORG", "", "nobody@example.org", "%"):
+        for original_id in ids:
+            for form in ("standard", "words", "complaint"):
+                yield report(recipient, original_id, form=form)
+
+
+def test_no_report_stops_a_mailbox_or_an_address_that_was_never_written_to(
+    houses: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailed = Mailed(houses[0])
+    app = mailed.app
+    with app.site.read(app.admin) as reader:
+        ours = str(reader.get(Message, mailed.sent).external_id)
+    assert ours
+    tried = 0
+    for data in forged(ours):
+        mailed.gets(data)
+        tried += 1
+    for number in range(tries(60, long=5_000)):
+        mailed.gets(garbled(report("ben@example.org", ours if number % 2 else ""), number))
+        tried += 1
+    app.settle()
+    assert mailed.wrong() == []
+    with app.site.read(app.admin) as reader:
+        assert reader.get(Place, mailed.place).uid == mailed.number  # none of them is tried again and again
+    # A report on a report, from ourselves and from a server that answers whatever comes: nobody answers it.
+    for number in range(tries(5, long=500)):
+        for to in (houses[0].address, "MAILER-DAEMON@mx.example.org", "ben@example.org"):
+            mailed.gets(report(houses[0].address, f"{number}@mx.example.org", to=to))
+            tried += 1
+    app.settle()
+    looping = len([each for each in mailed.house.wrote() if b"To: ada" not in each and b"Ben" not in each])
+    assert looping == 0
+
+    # The defect: whoever is named is believed to have been written to.
+    def believing(unit: Any, found: Any) -> None:
+        unit.session.add(Suppression(
+            customer_id=mailed.ada.id, address=found.recipient, channel="email", reason="bounced", note="It says so.",
+        ))  # fmt: skip
+
+    monkeypatch.setattr("rapport_email.inbox._message_of", believing)
+    for recipient in ("ben@example.org", "cleo@example.org"):
+        mailed.gets(report(recipient))
+    caught = len(mailed.wrong())
+    assert caught > 0
+    tally("B12", "reports: forged, malformed and going round", tried=tried, stuck=0, wrongly_stopped=0, answered=0,
+          control=caught)  # fmt: skip
