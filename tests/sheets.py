@@ -51,7 +51,10 @@ class Sheet(HTMLParser):
             self.needed |= {name: "text"} if "required" in given else {}
         elif tag == "input" and name and kind not in {"file", "submit", "button"}:
             self.asks |= kind != "hidden"
-            if kind not in {"checkbox", "radio"} or "checked" in given:
+            if kind == "radio" and (name not in dict(self.values) or "checked" in given):  # somebody chooses one
+                self.values = [each for each in self.values if each[0] != name]
+                self.values.append((name, given.get("value", "on")))
+            elif kind not in {"checkbox", "radio"} or (kind == "checkbox" and "checked" in given):
                 self.values.append((name, given.get("value", "on" if kind == "checkbox" else "")))
             if "required" in given and not given.get("value") and kind not in {"checkbox", "radio"}:
                 self.needed[name] = kind
@@ -79,12 +82,12 @@ class Sheet(HTMLParser):
         return urlencode([*kept, *typed.items()])
 
 
-def sheets(page: str, path: str) -> Iterator[Sheet]:
-    """The forms of a page that send something somebody typed."""
+def sheets(page: str, path: str, *, bare: bool = False) -> Iterator[Sheet]:
+    """The forms of a page that send something somebody typed; with `bare` also those that are a button alone."""
     for text in re.findall(r"<form\b.*?</form>", page, re.DOTALL):
         if 'method="post"' in text or "hx-post=" in text:
             sheet = Sheet()
             sheet.feed(text)
             sheet.action = sheet.action or path
-            if sheet.asks:
+            if sheet.asks or bare:
                 yield sheet
