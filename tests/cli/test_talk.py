@@ -14,6 +14,7 @@ from rapport.i18n.catalogs import LANGUAGES
 from rapport.testing.databases import postgres_server
 from rapport_cli import COMMANDS
 from rapport_cli.init import LANGUAGES as OFFERED
+from tests.torture import in_turn
 
 from .conftest import ADMIN, EMAIL, PASSWORD, Type
 
@@ -98,6 +99,7 @@ def test_a_value_that_cannot_be_used_is_named(type_: Type, sqlite_home: Path, li
     assert answer.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("database_url", in_turn(1), indirect=True)  # a demo takes ten seconds
 def test_the_variable_for_the_database_is_written_down(type_: Type, database_url: str, monkeypatch) -> None:
     """Where the data is must not be forgotten when the terminal is closed."""
     given = database_url.replace("postgresql+psycopg:", "postgresql:")
