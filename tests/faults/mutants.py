@@ -161,7 +161,8 @@ MUTANTS: tuple[Mutant, ...] = (
         quick=True,
     ),
     Mutant(
-        "a change is not in the log", UNIT, "        self._write_log()\n        if self._form", "        if self._form",
+        "a change is not in the log", UNIT,
+        "self._changes.append(Change(type(record), record, _action(changes), changes))", "pass",
         "tests/records/test_units.py::test_every_change_is_in_the_log_with_old_and_new",
     ),
     Mutant(

@@ -106,8 +106,12 @@ class Client:
             headers["Content-Type"], body = "application/json", json.dumps(body)
         if self._connection is None:
             self._connection = http.client.HTTPConnection(urlsplit(self.base).netloc, timeout=60)
+        early = False
         try:
-            self._connection.request(method, path, body, headers)
+            try:
+                self._connection.request(method, path, body, headers)
+            except BrokenPipeError:  # refused before the body was sent, which nobody waits for: the answer is there
+                early = True
             got = self._connection.getresponse()
             answer = Answer(got.status, {name.lower(): value for name, value in got.getheaders()}, got.read())
         except (OSError, http.client.HTTPException):
@@ -115,6 +119,8 @@ class Client:
             raise
         for name, value in (cookie.split(";")[0].split("=", 1) for cookie in got.headers.get_all("Set-Cookie", [])):
             self.cookies[name] = value
+        if early:
+            self.close()
         return answer
 
     def close(self) -> None:
