@@ -144,7 +144,7 @@ def test_reports_by_mail_hold_what_their_reader_may_see(world: World) -> None:
                     if (place + number) % (1 if LONG else 40):
                         continue
                     report = Report(name="Week", query=f"measure={measure}&at.{at}=rows")
-                    for format in ("csv", "xlsx", "pdf"):
+                    for format in ("csv", "xlsx"):
                         delivery = Delivery(name="Week", format=format, zone="UTC")
                         letter = _letter(world.site, who.actor, owner, delivery, report)
                         text = f"{letter.subject}\n{letter.text}\n{unpacked(letter.content)}"
@@ -159,7 +159,7 @@ def test_reports_by_mail_hold_what_their_reader_may_see(world: World) -> None:
 # On paper ------------------------------------------------------------------------------------------------------------
 
 DRAWING = {"rapport_sales.pages", "rapport_sales.papers", "rapport_warehouse.taking"}
-"""Modules that draw; what each of them gives out is asked for below, or in reports by mail above."""
+"""Modules that draw; what each of them gives out is asked for below."""
 ON_PAPER = ("member A", "member B", "viewer", "portal A", "portal B", "anonymous")
 
 
