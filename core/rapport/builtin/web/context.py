@@ -136,6 +136,7 @@ def _use_plugin_templates(app: Flask, site: Site) -> None:
 
 # Forms that are sent twice -------------------------------------------------------------------------------------------
 
+FORMS = {"application/x-www-form-urlencoded", "multipart/form-data"}
 FORM = "form-key"
 """The hidden control that tells one form from all others, also from the same one on a page that was opened again."""
 
@@ -145,7 +146,8 @@ def _know_form() -> None:
 
     What was typed belongs to it: who goes back, types something else and sends it, wants another record.
     """
-    named = request.form.get(FORM, "")[:64] if request.method == "POST" and not request.is_json else ""
+    is_form = request.method == "POST" and request.mimetype in FORMS  # of another body the view says how much it reads
+    named = request.form.get(FORM, "")[:64] if is_form else ""
     sent_form.set(SentForm(f"form#{named}#{_typed()}") if named else None)
 
 
