@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, and_, false, func, literal, or_, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, false, func, literal, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from rapport.entities.base import Entity, EntityMeta, column_of
@@ -92,7 +92,7 @@ def make_page(rows: Sequence[Any], entity: type[Entity], keys: Sequence[SortKey]
     return Page(rows[:limit], _write_cursor(last, entity, keys))
 
 
-def bounded_count(session: Session, statement: Select[Any], cap: int = 10_000) -> tuple[int, bool]:
+def bounded_count(session: Session | Connection, statement: Select[Any], cap: int = 10_000) -> tuple[int, bool]:
     """How many rows, and whether that is exact: counting stops at `cap`, so that a huge list costs no more."""
     rows = statement.order_by(None).limit(cap + 1).subquery()
     count = session.scalar(select(func.count()).select_from(rows)) or 0

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import Blueprint, abort, g, render_template, request
-from sqlalchemy import ColumnElement, Connection, func, literal, select
+from sqlalchemy import ColumnElement, select
 from werkzeug.wrappers import Response
 
 from rapport import lifecycle
@@ -23,12 +23,14 @@ from rapport.builtin.web.sign_in import reset_link
 from rapport.errors import Conflict, Forbidden, Invalid, Problem, RapportError
 from rapport.http import current_actor, current_site, needs
 from rapport.plugins import dependants, dependencies
+from rapport.query.paging import bounded_count
 from rapport.records.log import change_log, kind_logged
 from rapport.settings import field_of_setting
 
 AUDIT_PAGE = 100
 FEW_CHANGES = 10_000
-"""So many changes of a kind are read and sorted for a page of them; of more, the log is gone along."""
+"""So many changes of a kind are found by the index and sorted for a page of them. Of more, the log is gone along:
+SQLite would read and sort all of a common kind."""
 
 
 def add_pages(web: Blueprint) -> None:
@@ -412,7 +414,7 @@ def audit() -> str:
         if kind := asked["entity"]:
             known: ColumnElement[str] = change_log.c.entity
             if connection.dialect.name == "sqlite":  # PostgreSQL knows by itself how common a kind is
-                few = _are_few(connection, kind)
+                _count, few = bounded_count(connection, select(change_log.c.seq).where(known == kind), FEW_CHANGES)
                 known = known if few else kind_logged()
                 order = order + 0 if few else order  # said so that the index of kinds serves, not the way back
             statement = statement.where(known == kind)
@@ -424,15 +426,6 @@ def audit() -> str:
         older=f"/admin/audit?{urlencode(older)}" if older else "",
         metas={each.meta.name: meta_of(each) for each in site.entities},
     )  # fmt: skip
-
-
-def _are_few(connection: Connection, kind: str) -> bool:
-    """Whether a kind of record was changed so seldom that its changes are found by the index and then sorted.
-
-    Those of a common kind are found on the way back along the log: SQLite would read and sort all of them for one page.
-    """
-    some = select(literal(1)).where(change_log.c.entity == kind).limit(FEW_CHANGES + 1).subquery()
-    return (connection.scalar(select(func.count()).select_from(some)) or 0) <= FEW_CHANGES
 
 
 def _changes_of(rows: Sequence[Any]) -> dict[int, list[tuple[str, str, str]]]:
