@@ -33,11 +33,14 @@ def search() -> str:
         return render_template("pages/_search.html", groups=[])
     names = [e.meta.name for e in current_site().entities if e.meta.listed or e is ContactPoint]
     found = reader().search(query, entities=names, limit=20)
+    by_kind: dict[str, list[tuple[UUID, str]]] = {}
+    for name, record_id, title in found:
+        by_kind.setdefault(name, []).append((record_id, title))
     groups: dict[str, list[dict[str, Any]]] = {}
-    for name in dict.fromkeys(name for name, _id, _title in found):
+    for name, records in by_kind.items():
         entity: type[Entity] = current_site().entities[name]
-        whose = _customers_of(entity, [record_id for other, record_id, _title in found if other == name])
-        for record_id, title in ((record_id, title) for other, record_id, title in found if other == name):
+        whose = _customers_of(entity, [record_id for record_id, _title in records])
+        for record_id, title in records:
             customer_id, customer = whose.get(record_id, (None, ""))
             url = f"/{name}/{record_id}"
             if entity is ContactPoint:  # it has no page; its customer has
