@@ -470,10 +470,17 @@ def _take_reports(unit: Unit, account: Account, folder: str, mail: Parsed, repor
 
 
 def _message_of(unit: Unit, report: kinds.Report) -> Message | None:
-    """The message of ours that a report is about. Whom it says that it went to is not believed: only ours counts."""
+    """The message of ours that a report is about, if it names the address to which that very message went.
+
+    Whoever has seen a mail of ours knows its Message-ID, and can write a report that bears it. So a report that names
+    somebody else is not understood: all of it is kept for people to look at, and nothing is done.
+    """
     if not report.original_id:
         return None
     found = unit.reader.all(Message, Message.channel == CHANNEL, Message.external_id == report.original_id, limit=1)
+    if found and found[0].address != report.recipient:
+        named = report.recipient or "nobody"
+        raise Unreadable(f"it names {named}, and the mail that it is about went to another address")
     return found[0] if found else None
 
 
