@@ -6,7 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from urllib.parse import urlencode
+from io import BytesIO
+from urllib.parse import parse_qsl, urlencode
+
+from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.test import encode_multipart
 
 WORDS = {
     "name": "Twice", "title": "Twice", "subject": "Twice", "body": "Twice", "text": "Twice", "description": "Twice",
@@ -14,6 +18,12 @@ WORDS = {
     "label": "Twice", "plural": "Twices",
 }  # fmt: skip
 """What is typed into a control that must be filled in, by its name."""
+FILES = {
+    ".ics": ("twice.ics", b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:twice\r\nDTSTART:20260505T100000Z\r\nSUMMARY:Twice\r\n"
+                          b"END:VEVENT\r\nEND:VCALENDAR\r\n"),
+    "": ("twice.csv", b"name\nTwice\n"),
+}  # fmt: skip
+"""What is chosen for a control that takes a file, by the kinds of file that it asks for; the last one takes any."""
 
 
 @dataclass
@@ -24,6 +34,9 @@ class Sheet(HTMLParser):
     values: list[tuple[str, str]] = field(default_factory=list)
     needed: dict[str, str] = field(default_factory=dict)
     """The controls that are empty and must be filled in, with their type."""
+    files: dict[str, str] = field(default_factory=dict)
+    """The controls that take a file, with the kinds of file that they ask for."""
+    multipart: bool = False
     asks: bool = False
     _select: str = ""
     _area: str = ""
@@ -36,6 +49,7 @@ class Sheet(HTMLParser):
         name, kind = given.get("name", ""), given.get("type", "text")
         if tag == "form":
             self.action = given.get("action") or given.get("hx-post", "")
+            self.multipart = "multipart/form-data" in {given.get("enctype"), given.get("hx-encoding")}
         elif "disabled" in given:
             return
         elif tag == "select" and name:
@@ -49,7 +63,10 @@ class Sheet(HTMLParser):
             self._area, self.asks = name, True
             self.values.append((name, ""))
             self.needed |= {name: "text"} if "required" in given else {}
-        elif tag == "input" and name and kind not in {"file", "submit", "button"}:
+        elif tag == "input" and name and kind == "file":
+            self.asks = True
+            self.files[name] = given.get("accept", "")
+        elif tag == "input" and name and kind not in {"submit", "button"}:
             self.asks |= kind != "hidden"
             if kind == "radio" and (name not in dict(self.values) or "checked" in given):  # somebody chooses one
                 self.values = [each for each in self.values if each[0] != name]
@@ -67,8 +84,23 @@ class Sheet(HTMLParser):
         self._area = "" if tag == "textarea" else self._area
         self._select = "" if tag == "select" else self._select
 
+    def sent(self, **typed: str) -> tuple[bytes, str]:
+        """The body that a browser sends, with some values typed in and a file chosen for each control, and its type."""
+        if not self.multipart:
+            return self.body(**typed).encode(), "application/x-www-form-urlencoded"
+        texts = MultiDict(parse_qsl(self.body(**typed), keep_blank_values=True))
+        files = {
+            name: next((file for kind, file in FILES.items() if kind in accepts), FILES[""])
+            for name, accepts in self.files.items()
+        }
+        boundary, body = encode_multipart(MultiDict([
+            *texts.items(multi=True),
+            *((name, FileStorage(BytesIO(content), file_name)) for name, (file_name, content) in files.items()),
+        ]))  # fmt: skip
+        return body, f"multipart/form-data; boundary={boundary}"
+
     def body(self, **typed: str) -> str:
-        """What a browser sends, with some values typed in."""
+        """What a browser sends of a form that takes no files, with some values typed in."""
         usual = {
             "date": "2026-05-05",
             "datetime-local": "2026-05-05T10:00",

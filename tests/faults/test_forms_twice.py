@@ -19,13 +19,13 @@ from rapport.records.once import SentForm
 from rapport.testing.app import PASSWORD, TestApp
 from rapport.testing.values import Examples
 from tests.faults.sites import Client, at_once, clients, fill, served_here
-from tests.sheets import sheets
+from tests.sheets import Sheet, sheets
 from tests.torture import tally, tries
 
 pytestmark = pytest.mark.timeout(tries(600, long=7200))
 
-LEFT = ("/sign-out", "/language", "/admin/modules", "/account", "/import", "/admin/settings", "/calendar/import")
-"""Forms whose pressing would end the walk, and those that take a file or make no record."""
+LEFT = ("/sign-out", "/language", "/admin/modules", "/account", "/admin/settings")
+"""Forms whose pressing would end the walk, and those that make no record."""
 ONE_EACH = {"service.answer": "q-"}
 """Of these one press makes several: one for each control whose name begins so."""
 
@@ -60,11 +60,16 @@ def place(app: TestApp) -> int:
         return connection.scalar(select(func.max(change_log.c.seq))) or 0
 
 
-def pressed(app: TestApp, tabs: list[Client], path: str, body: str) -> tuple[Counter[str], Counter[str], set[str]]:
+def pressed(
+    app: TestApp, tabs: list[Client], sheet: Sheet, **typed: str
+) -> tuple[Counter[str], Counter[str], set[str]]:
     """One form, sent twice at once and once more: what was made, what of it too much, and where one is led."""
-    before = place(app)
+    before, path = place(app), sheet.action
     tabs[1].cookies = dict(tabs[0].cookies)  # it is one browser
-    told = [*at_once(2, lambda number: tabs[number].ask("POST", path, body)), tabs[0].ask("POST", path, body)]
+    body, kind = sheet.sent(**typed)
+    told_of = {"Content-Type": kind, "Referer": tabs[0].base + path}
+    told = [*at_once(2, lambda number: tabs[number].ask("POST", path, body, **told_of)),
+            tabs[0].ask("POST", path, body, **told_of)]  # fmt: skip
     made = made_after(app, before)
     once = Counter(dict.fromkeys(made, 1))
     assert not [each for each in told if isinstance(each, Exception) or each.status >= 500], (path, told)
@@ -88,7 +93,7 @@ def test_a_form_for_a_new_record_that_is_sent_twice_leads_twice_to_the_one_recor
             if page.status != 200 or not found:
                 continue
             values = typed(app, name, examples)
-            made, _others, led = pressed(app, tabs, f"/{name}/new", found[0].body(**values))
+            made, _others, led = pressed(app, tabs, found[0], **values)
             if not made[name]:
                 continue  # a rule of its own asks for more
             kinds += 1
@@ -135,7 +140,7 @@ def test_whatever_is_pressed_twice_on_a_page_of_its_own_makes_no_more_than_once(
     app, examples = everything, Examples()
     made = fill(app, examples)
     ids = {f"{name.rpartition('.')[2]}_id": str(record_id) for name, record_id in made.items()}
-    forms, effects, wrong = {}, 0, []
+    forms, uploads, effects, wrong = {}, 0, 0, []
     with served_here(app) as base, clients(base, 2) as tabs:
         tabs[0].sign_in(app.admin.email, PASSWORD)
         for path in own_pages(app, made):
@@ -149,17 +154,22 @@ def test_whatever_is_pressed_twice_on_a_page_of_its_own_makes_no_more_than_once(
                 ):  # a form that changes has its own harness
                     continue
                 known = {name: ids[name] for name, value in sheet.values if name in ids and not value}
-                some, too_many, _led = pressed(app, tabs, sheet.action, sheet.body(**known))
+                some, too_many, led = pressed(app, tabs, sheet, **known)
                 for several, begins in ONE_EACH.items():
                     controls = [name for name, _value in sheet.values if name.startswith(begins)]
                     too_many[several] -= max(0, len(controls) - 1)
                 too_many = +too_many
+                if not some and len(led) > 1:  # an import is no record, but leads to a page of its own
+                    too_many["places"] += len(led) - 1
+                too_many = +too_many
                 forms[kind] = some
                 effects += bool(some)
+                uploads += bool(sheet.files and (some or sheet.action == "/import"))
                 if too_many:
                     wrong.append((path, sheet.action, too_many))
     assert wrong == []
     assert effects > 8, forms
+    assert uploads > 3, forms
     tally("D4", "forms on pages of their own, sent twice at once and once more", tried=3 * len(forms),
           effects=effects, twice=0)  # fmt: skip
 
@@ -174,7 +184,11 @@ def test_a_form_whose_key_nobody_takes_is_found_out(app: TestApp, monkeypatch: p
         for name, values in (("customer", {"name": "Ada"}), ("task", {"title": "Call"})):
             page = tabs[0].ask("GET", f"/{name}/new").body.decode()
             (sheet,) = (each for each in sheets(page, f"/{name}/new") if each.action == f"/{name}/new")
-            made, too_many, _led = pressed(app, tabs, sheet.action, sheet.body(**values))
+            made, too_many, _led = pressed(app, tabs, sheet, **values)
             assert (made[name], too_many[name]) == (3, 2)
             caught += too_many[name]
+        (sheet,) = (each for each in sheets(tabs[0].ask("GET", "/import").body.decode(), "/import") if each.files)
+        _made, _too_many, led = pressed(app, tabs, sheet)
+        assert len(led) == 3
+        caught += len(led) - 1
     tally("D4", "a form for a new record, sent twice at once and once more", control=caught)

@@ -56,7 +56,8 @@ def _of(unit: Unit, key: str) -> Any:
 
 
 class SentBefore(Exception):  # no fault, so not one of RapportError: the pages of plugins let it pass
-    """The very same form was sent before, and has had its effect: on this record, as "customer/<id>"."""
+    """The very same form was sent before, and has had its effect: on this record, as "customer/<id>", or on something
+    else that has a page of its own, as "import/5"."""
 
     def __init__(self, record: str) -> None:
         self.record = record
@@ -78,11 +79,12 @@ class SentForm:
             self.unit = unit
 
     def end(self, unit: Unit, changes: list[Change]) -> None:
-        """Keep which record came of it: the one that was made, else the one that was changed."""
+        """Keep what came of it: what the unit says itself, else the record that was made, else the one changed."""
         # A unit that changed nothing leaves the key to the next one.
-        if self.unit is unit and changes:
-            first = next((each for each in changes if each.action == "created"), changes[0])
-            keep(unit, self.key, status=200, headers={}, body=f"{first.entity.meta.name}/{first.record.id}")
+        if self.unit is unit and (changes or unit.outcome):
+            first = next((each for each in changes if each.action == "created"), changes[0]) if changes else None
+            record = f"{first.entity.meta.name}/{first.record.id}" if first is not None else ""
+            keep(unit, self.key, status=200, headers={}, body=unit.outcome or record)
         elif self.unit is unit:
             unit.session.connection().execute(delete(kept).where(_of(unit, self.key)))
             self.unit = None

@@ -127,6 +127,8 @@ class Unit:
         self.session = UnitSession(connection or site.db.writing, actor, site.entities)
         self.session.info |= {"settings": site.settings, "extended": site.extended}
         self.session.unit = self
+        self.outcome = ""
+        """What comes of it where that is no record, by the path of its page: "import/5". See `records.once`."""
         self._form = sent_form.get()
         self._changes: list[Change] = []
         self._seen: set[int] = set()

@@ -114,12 +114,14 @@ def start(
             if not table.columns:
                 raise Invalid(Problem(None, _("There is nothing in the file.")))
             mapping = _guess(site.meta(entity), table)
-        with site.db.write() as connection:
+        with site.write(actor) as unit:
+            connection = unit.session.connection()
             run_id = runs.insert_run(
                 connection, entity=entity_name, file_name=file_name, stored=stored, options=chosen,
                 columns=table.columns, mapping=mapping, match_by=["id"] if "id" in mapping.values() else [],
                 batch_id=number, actor_id=actor.id, actor=actor.name,
             )  # fmt: skip
+            unit.outcome = f"import/{run_id}"
             return runs.read_run(connection, actor, run_id)
     except BaseException:
         path.unlink(missing_ok=True)

@@ -174,6 +174,8 @@ def _sent_before(error: SentBefore) -> BaseResponse:
     if way_in(request.path) != "/":
         return redirect(request.path, 303)
     name, _slash, record_id = error.record.partition("/")
+    if name not in current_site().entities:
+        return go(f"/{error.record}")
     try:
         with current_site().read(current_actor()) as now:  # the page's own reader may have begun before the first press
             return go(after(now.get(current_site().entities[name], UUID(record_id))))
