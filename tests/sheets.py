@@ -19,8 +19,8 @@ WORDS = {
 }  # fmt: skip
 """What is typed into a control that must be filled in, by its name."""
 FILES = {
-    ".ics": ("twice.ics", b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:twice\r\nDTSTART:20260505T100000Z\r\nSUMMARY:Twice\r\n"
-                          b"END:VEVENT\r\nEND:VCALENDAR\r\n"),
+    ".ics": ("twice.ics", b"BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:twice\nDTSTART:20260505T100000Z\nSUMMARY:Twice\n"
+                          b"END:VEVENT\nEND:VCALENDAR\n"),
     "": ("twice.csv", b"name\nTwice\n"),
 }  # fmt: skip
 """What is chosen for a control that takes a file, by the kinds of file that it asks for; the last one takes any."""

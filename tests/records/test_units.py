@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
 from rapport import Conflict, Customer, Forbidden, Invalid, Stale, Task, Team, enqueue_job, hookimpl, uuid7
+from rapport.access import Role
 from rapport.customers import ContactPoint, Relation
 from rapport.customers.matching import find_duplicates
 from rapport.customers.service import merge, timeline, undo_merge
@@ -292,6 +293,27 @@ def test_what_goes_with_a_record_is_in_the_log_and_comes_back_with_it(app):
     with app.site.read(app.admin) as reader:
         assert reader.get(Interaction, call.id).subject == "Asked for a price"
         assert reader.get(ContactPoint, point.id).customer_id == ada.id
+
+
+def test_a_part_of_a_record_goes_with_it_also_when_whoever_deletes_does_not_see_it(app):
+    with app.site.write(app.admin) as unit:
+        grants = {"customer.read": "own", "customer.delete": "own", "interaction.read": "own"}
+        unit.create(Role, {"name": "own_only", "grants": grants})
+    mia, otto = app.user("Mia Mine", roles=["own_only"]), app.user("Otto Other")
+    ada = app.create_customer(name="Ada", owner_id=str(mia.id))
+    with app.site.write(app.admin) as unit:
+        facts = {"customer_id": ada.id, "kind": "call", "subject": "Asked for a price", "owner_id": otto.id}
+        call = unit.create(Interaction, facts)
+    batch = uuid7()
+    with app.site.write(mia, batch=batch) as unit:
+        assert unit.reader.all(Interaction) == []
+        unit.delete(unit.get(Customer, ada.id))
+    with app.site.read(app.admin) as reader:
+        assert (reader.all(Customer), reader.all(Interaction)) == ([], [])
+    with app.site.write(app.admin) as unit:
+        assert undo(unit, batch) == []
+    with app.site.read(app.admin) as reader:
+        assert reader.get(Interaction, call.id).owner_id == otto.id
 
 
 def test_undo_leaves_alone_what_somebody_changed_since(app):

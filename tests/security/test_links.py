@@ -201,7 +201,7 @@ def lost_by(world: World, who: Principal, entity: type[Entity], deed: Deed) -> t
         return status, []
     after = links(world)
     world.put_back()
-    gone = _with_its_parts(world, who, entity, record_id, before) if deed is by_deleting else set()
+    gone = _with_its_parts(world, entity, record_id, before) if deed is by_deleting else set()
     own = {(table_of(entity).name, "owner_id", record_id.hex), (table_of(entity).name, "team_id", record_id.hex)}
     return status, [
         link for link, value in hidden_from(who, before).items()
@@ -209,11 +209,9 @@ def lost_by(world: World, who: Principal, entity: type[Entity], deed: Deed) -> t
     ]  # fmt: skip
 
 
-def _with_its_parts(
-    world: World, who: Principal, entity: type[Entity], record_id: UUID, every: dict[Link, str]
-) -> set[str]:
-    """A record and what is a part of it, and of nobody whom one does not see: that goes with it."""
-    gone, kinds, seen = {record_id.hex}, [entity.meta.name], {each.hex for each in who.reads}
+def _with_its_parts(world: World, entity: type[Entity], record_id: UUID, every: dict[Link, str]) -> set[str]:
+    """A record and what is a part of it, whosever it is and seen or not: that goes with it."""
+    gone, kinds = {record_id.hex}, [entity.meta.name]
     for kind in kinds:  # which grows while it is walked
         for other in world.site.entities:
             for parent in other.meta.parents:
@@ -221,8 +219,7 @@ def _with_its_parts(
                     continue
                 table = table_of(other).name
                 found = {link[2] for link, value in every.items()
-                         if link[:2] == (table, parent.name) and value in gone
-                         and (link[2] in seen or not other.meta.owned)}  # fmt: skip
+                         if link[:2] == (table, parent.name) and value in gone}  # fmt: skip
                 if found - gone:
                     gone |= found
                     kinds.append(other.meta.name)

@@ -15,8 +15,10 @@ from rapport_marketing import (
     Budget,
     Campaign,
     Cost,
+    Execution,
     Response,
     Sale,
+    Segment,
     TeamMember,
     approvals,
     figures_of,
@@ -25,11 +27,31 @@ from rapport_products import Product
 from rapport_sales import Order, OrderLine, place
 from sqlalchemy import select
 
-from rapport import Invalid, Task, store
+from rapport import Invalid, Task, store, uuid7
+from rapport.access import Role
 from rapport.jobs import job_table
+from rapport.records.unit import undo
 from rapport.workflows import Approval
 
 from .conftest import Marketing
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_mailing_goes_with_its_campaign_whosever_it_is(marketing: Any) -> None:
+    grants = {"marketing.campaign.read": "all", "marketing.campaign.delete": "own", "marketing.execution.read": "own"}
+    marketing.make(Role, name="own_mailings", grants=grants)
+    mia, otto = marketing.app.user("Mia Mine", roles=["own_mailings"]), marketing.app.user("Otto Other")
+    campaign = marketing.campaign(owner_id=mia.id)
+    segment = marketing.make(Segment, name="Pools", filter='tags has "pool"')
+    mailing = marketing.make(Execution, campaign_id=campaign.id, name="Otto's", segment_id=segment.id, owner_id=otto.id)
+    batch = uuid7()
+    with marketing.app.site.write(mia, batch=batch) as unit:
+        assert unit.reader.all(Execution) == []
+        unit.delete(unit.get(Campaign, campaign.id))
+    assert (marketing.all(Campaign), marketing.all(Execution)) == ([], [])
+    with marketing.app.site.write(marketing.app.admin) as unit:
+        assert undo(unit, batch) == []
+    assert marketing.again(mailing).owner_id == otto.id
 
 
 def questions(marketing: Any) -> list[Any]:
