@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID
 
 from sqlalchemy import select
 
-from rapport import Invalid, Unit
+from rapport import Entity, Invalid, Unit
 from rapport import gettext as _
+from rapport.entities.schema import load_values
 from rapport_calendar import recurrence, service, zones
 from rapport_calendar.entities import Appointment, Attendee
 from rapport_calendar.ical import Event, Refusal, read
-from rapport_calendar.service import attendees_of
 
 
 @dataclass(slots=True)
@@ -28,68 +30,100 @@ class Taken:
 
 
 def take(unit: Unit, data: bytes) -> Taken:
-    """Take a file in, as appointments of the actor's. What is there already, by its UID, is brought up to date."""
+    """Take a file in, as appointments of the actor's. What is there already, by its UID, is brought up to date.
+
+    What is new is saved at once, and those who attend after that: a few statements, however many there are.
+    """
     found = read(data, zone=unit.actor.time_zone)
     taken = Taken(refusals=list(found.refusals))
     events = sorted(found.events, key=lambda each: bool(each.occurrence))  # series before what was changed of them
     known = _known(unit, events)
+    attended: list[tuple[Appointment, Event]] = []
     for event in events:
-        try:
-            _take_one(unit, event, known, taken, cancelled=found.method == "CANCEL")
-        except Invalid as error:
-            reason = "; ".join(f"{_(problem.field or '')} {problem.message}".strip() for problem in error.problems)
-            taken.refusals.append(Refusal(event.line, reason))
+        with _refusing(event, taken):
+            here = _take_one(unit, event, known, taken, cancelled=found.method == "CANCEL")
+            if here is not None and event.people:
+                attended.append((here, event))
+    unit.flush()
+    _add_people(unit, attended, taken)
     taken.refusals.sort(key=lambda each: each.line)
     return taken
 
 
+@contextmanager
+def _refusing(event: Event, taken: Taken) -> Iterator[None]:
+    """Within the block, what is wrong with an event refuses it and no other."""
+    try:
+        yield
+    except Invalid as error:
+        reason = "; ".join(f"{_(problem.field or '')} {problem.message}".strip() for problem in error.problems)
+        taken.refusals.append(Refusal(event.line, reason))
+
+
+E = TypeVar("E", bound=Entity)
+T = TypeVar("T")
 _Known = dict[tuple[str, str], Appointment]
 
 
 def _known(unit: Unit, events: Sequence[Event]) -> _Known:
     """The actor's appointments that the file speaks of, read at once."""
-    uids = sorted({event.uid for event in events if event.uid})
     found: _Known = {}
-    for start in range(0, len(uids), 500):
-        part = uids[start : start + 500]
+    for part in _in_parts(sorted({event.uid for event in events if event.uid})):
         mine = (Appointment.owner_id == unit.actor.id, Appointment.uid.in_(part))
         found |= {(each.uid, each.occurrence): each for each in unit.session.scalars(select(Appointment).where(*mine))}
     return found
 
 
-def _take_one(unit: Unit, event: Event, known: _Known, taken: Taken, *, cancelled: bool) -> None:
+def _in_parts(found: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many at once as a statement can name."""
+    for start in range(0, len(found), 500):
+        yield found[start : start + 500]
+
+
+def _take_one(unit: Unit, event: Event, known: _Known, taken: Taken, *, cancelled: bool) -> Appointment | None:
     here = known.get((event.uid, event.occurrence)) if event.uid else None
     if here is not None and here.sequence >= event.sequence and here.archived_at is None and not cancelled:
         taken.same += 1
-        return
+        return None
     values = values_of(event, unit.actor.time_zone)
     if cancelled:
         values["status"] = "cancelled"
-    local = event.local
+    # Before the rest, which is judged with them: what a series is counted from tells more than the moment does.
+    facts: dict[str, Any] = {"sequence": event.sequence}
+    if not event.all_day:
+        facts["starts_local"] = recurrence.key(event.local)
+    if event.occurrence:
+        facts["occurrence"] = event.occurrence
+    else:
+        facts |= {"exceptions": sorted(set(event.exceptions)), "extra": sorted(set(event.extra))}
     if here is None:
-        here = service.create(unit, values, local=local)
-        here.uid = event.uid or here.uid
+        here = _built(unit, Appointment, values, **facts, **({"uid": event.uid} if event.uid else {}))
+        unit.session.add(here)
         taken.made += 1
     else:
         if here.archived_at is not None:
             unit.restore(here)
         try:
+            for name, value in facts.items():
+                setattr(here, name, value)
             unit.update(here, values)
         except Invalid:
             unit.session.expire(here)  # it stays as it was
             raise
-        if not here.all_day:
-            here.starts_local = recurrence.key(local)
         taken.changed += 1
-    here.sequence = event.sequence
     if event.occurrence:
-        here.occurrence = event.occurrence
         _put_into_series(here, known.get((event.uid, "")))
-    else:
-        here.exceptions, here.extra = sorted(set(event.exceptions)), sorted(set(event.extra))
-    unit.flush()
     known[here.uid, here.occurrence] = here
-    _add_people(unit, here, event)
+    return here
+
+
+def _built(unit: Unit, entity: type[E], values: Mapping[str, Any], **facts: Any) -> E:
+    """A record that is checked and not saved yet, from input and from what only Rapport sets. Invalid says why not."""
+    unit.actor.require(entity.meta.permission("create"))
+    record, problems = unit.build(entity, {**load_values(unit.site.meta(entity), values), **facts})
+    if problems:
+        raise Invalid(problems)
+    return record
 
 
 def values_of(event: Event, own_zone: str) -> dict[str, Any]:
@@ -113,19 +147,30 @@ def _put_into_series(changed: Appointment, series: Appointment | None) -> None:
         series.exceptions = sorted([*series.exceptions, changed.occurrence])
 
 
-def _add_people(unit: Unit, appointment: Appointment, event: Event) -> None:
+def _add_people(unit: Unit, attended: Sequence[tuple[Appointment, Event]], taken: Taken) -> None:
     """Who attends, for looking at: nobody is invited by an import."""
-    now = {each.email for each in attendees_of(unit, appointment)}
+    there: dict[UUID, set[str]] = {appointment.id: set() for appointment, _event in attended}
+    for ids in _in_parts(list(there)):
+        here = (Attendee.appointment_id.in_(ids), Attendee.archived_at.is_(None))
+        for attendee in unit.session.scalars(select(Attendee).where(*here)):
+            there[attendee.appointment_id].add(attendee.email)
+    for appointment, event in attended:
+        with _refusing(event, taken):
+            unit.session.add_all(_people(unit, appointment, event, there[appointment.id]))
+    unit.flush()
+
+
+def _people(unit: Unit, appointment: Appointment, event: Event, there: set[str]) -> Iterator[Attendee]:
     for person in event.people:
         try:
             email = Attendee.meta.fields["email"].load(person.email) or ""
         except ValueError:
             email = ""
-        if (not email and not person.name) or (email and email in now):
+        if (not email and not person.name) or (email and email in there):
             continue
-        unit.create(
-            Attendee,
+        there.add(email)
+        yield _built(
+            unit, Attendee,
             {"appointment_id": appointment.id, "email": email, "name": person.name or email, "answer": person.answer,
              "optional": person.optional},
         )  # fmt: skip
-        now.add(email)

@@ -12,6 +12,7 @@ import pytest
 from icalendar import Calendar
 from rapport_calendar import Appointment, Attendee, ical, imports, recurrence, service
 from rapport_calendar.occurrences import occurrences
+from sqlalchemy import event
 
 SAMPLES = Path(__file__).parent / "samples"
 SHARED = Path(os.environ.get("RAPPORT_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "data/08_calendars"
@@ -74,6 +75,23 @@ def test_the_same_file_twice_is_the_same_appointments_and_a_later_one_changes_th
     noa = cal.app.user("Noa", time_zone="Asia/Jerusalem")
     with cal.write(noa) as unit:  # of somebody else it is another
         assert imports.take(unit, file("SUMMARY:Visit")).made == 1
+
+
+def test_a_file_of_many_events_takes_as_few_statements_as_one_of_some(cal: Any) -> None:
+    def sent(number: int) -> int:
+        one = "UID:{0}@{1}.example\r\nDTSTART:20260323T080000Z\r\nATTENDEE:mailto:p{0}@example.org"
+        lines = "\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\n".join(one.format(each, number) for each in range(number))
+        count: list[str] = []
+        with cal.write() as unit:
+            heard = unit.session.connection()
+            event.listen(heard, "before_cursor_execute", lambda *told: count.append(told[2]))
+            taken = imports.take(unit, file("BEGIN:VEVENT", lines, "END:VEVENT", event=False))
+        assert (taken.made, taken.refusals) == (number, [])
+        return len(count)
+
+    assert sent(5) == sent(40) < 20
+    with cal.app.site.read(cal.me) as reader:
+        assert len(reader.all(Attendee, limit=100)) == 45
 
 
 def test_a_series_with_a_time_of_its_own_comes_in_whole(cal: Any) -> None:
