@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import email
+import email.policy
 import io
+import json
 import os
 import random
 import re
@@ -20,11 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rapport_email import Account
 from rapport_email.inbox import Taken, take
 from rapport_email.testing import make_account
 
 import rapport
+from rapport import files
 from rapport.builtin.exchange.readers.vcard import _Joined
 from rapport.plugins import discover
 from rapport.testing import TestApp, make_test_site
@@ -359,3 +364,41 @@ def test_the_defects_that_these_bombs_found_are_found(
         doors.app.flask.config["PROPAGATE_EXCEPTIONS"] = False
         assert doors.sends("/calendar/import", "a.ics", data) == 500
     tally("B7", "bombs: calendars" if reader == "rules" else "bombs: cards, into an import", tried=0, control=1)
+
+
+def byte_by_byte(path: Path, source: Any, most: int) -> tuple[int, str]:
+    data = b""
+    while byte := source.read(1):
+        data = data + byte
+    return write(path, io.BytesIO(data), most)
+
+
+def as_the_library_does(data: bytes) -> str:
+    return str(email.message_from_bytes(data, policy=email.policy.default)["Reply-To"])
+
+
+write = files._write
+CARELESS: dict[str, tuple[str, Callable[..., Any], bytes]] = {
+    "lists, into an import": ("rapport.builtin.exchange.imports.open_table",
+                              lambda path, *_how: json.loads(path.read_bytes()), b"[" * SIZE),
+    "mails": ("rapport_email.inbox.parse", as_the_library_does, b"Reply-To: " + b"(" * 20_000 + b"\n\ntext"),
+    "files, by the API": ("rapport.files._write", byte_by_byte, bytes(300_000)),
+    "files, beside what happened": ("rapport.files._write", byte_by_byte, bytes(300_000)),
+    "definitions of workflows": ("rapport.workflows.checking.read_yaml", yaml.safe_load, b"[" * 100_000),
+}  # fmt: skip
+"""What somebody might write in place of what is there, and a bomb that finds it."""
+
+
+@pytest.mark.parametrize("what", CARELESS)
+def test_careless_reading_behind_a_door_is_found(doors: Doors, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of each other door: a mail, a list or a definition read as libraries do, a file kept byte by byte."""
+    replaced, careless, bomb = CARELESS[what]
+    monkeypatch.setattr(replaced, careless)
+    monkeypatch.setitem(doors.app.flask.config, "PROPAGATE_EXCEPTIONS", False)
+    door = next(each for name, _bombs, each in DOORS if name == what)
+    try:
+        status, seconds, _more = cost(partial(door, doors, "a.json", bomb))
+    except RecursionError:  # no page answers for a mailbox: it is stuck
+        status, seconds = 500, 0.0
+    assert status >= 500 or seconds > SECONDS / 4, (status, seconds)
+    tally("B7", f"bombs: {what}", tried=0, control=1)
