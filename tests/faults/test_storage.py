@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import resource
 import signal
@@ -45,7 +46,10 @@ def no_room(beyond: int) -> None:
 
 
 def write_until_refused(config: Config, bearer: str, room: int, careless: bool = False) -> list[tuple[int, str]]:
-    """Post long notes until there is no room, and then some more; what was answered. `careless` hears no errors."""
+    """Post long notes until there is no room, and then some more; what was answered. `careless` hears no errors.
+
+    At the end stand what reading answered, and how many were refused because another still wrote: there was none.
+    """
     if careless:
         commit = Unit.commit
 
@@ -58,6 +62,8 @@ def write_until_refused(config: Config, bearer: str, room: int, careless: bool =
     sizes = [path.stat().st_size for path in place.parent.glob(f"{place.name}*")]
     client, told = open_app(config).test_client(), []
     no_room(max(sizes) + room)
+    waited = Waited()
+    logging.getLogger("rapport").addHandler(waited)
     headers, refused = {"Authorization": f"Bearer {bearer}"}, 0
     for number in range(4000):
         name = f"N{os.getpid()}-{number}"
@@ -67,7 +73,17 @@ def write_until_refused(config: Config, bearer: str, room: int, careless: bool =
         if refused == 5 or (careless and number == 40):
             break
     told.append((client.get("/api/v1/customer?limit=1", headers=headers).status_code, "reading"))
+    told.append((waited.in_vain, "locked"))
     return told
+
+
+class Waited(logging.Handler):
+    """Counts the writers whose turn never came."""
+
+    in_vain = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.in_vain += "locked" in record.getMessage()
 
 
 def keep_file(config: Config, room: int, size: int) -> str:
@@ -96,7 +112,8 @@ def test_on_a_full_disk_writes_are_refused_reading_goes_on_and_room_ends_it(app:
         for turn in range(tries(2, long=60)):
             done = killable.do(app.site.config, write_until_refused, bearer, 40_000 + 31_000 * turn)
             assert done.how == "done", done.said
-            *told, (reading, _) = done.said
+            *told, (reading, _), (waited_in_vain, _) = done.said
+            assert waited_in_vain == 0, "what the disk refuses is over, and the next one may write at once"
             tried.update(status for status, _name in told)
             promised |= {name for status, name in told if status == 201}
             assert reading == 200

@@ -86,7 +86,11 @@ class WritingConnection(sqlite3.Connection):
     """Set while it is this connection's turn."""
 
     def commit(self) -> None:
-        super().commit()
+        try:
+            super().commit()
+        except BaseException:
+            self.rollback()  # SQLAlchemy takes it for done, and would leave the next writer waiting
+            raise
         self._over()
 
     def rollback(self) -> None:
