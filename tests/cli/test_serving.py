@@ -22,6 +22,8 @@ from rapport import Customer
 from rapport.access import system
 from rapport.query.search import forget_entities
 
+from tests.demo import copy_demo
+
 from .conftest import EMAIL, Type, opened
 
 
@@ -155,25 +157,33 @@ def test_enabling_shows_in_every_process_without_a_restart(type_: Type, home: Pa
 
 
 def test_the_demo_is_made_once_and_goes_on(type_: Type, tmp_path: Path) -> None:
-    first = type_("demo", "shop", "--no-serve")
-    assert first.exit_code == 0, first.output
-    assert f"The demo is ready in {tmp_path / 'shop'}." in first.output
-    assert "as ada@demo.example  with the password: rapport demo" in first.output
+    copy_demo(tmp_path / "shop")
     with opened(tmp_path / "shop") as site, site.write(system("test")) as unit:
         unit.create(Customer, {"name": "Mine"})
     again = type_("demo", "shop", "--no-serve")
     assert f"The demo in {tmp_path / 'shop'} goes on. Begin anew with --fresh." in again.output
     with opened(tmp_path / "shop") as site, site.read(system("test")) as reader:
         assert "Mine" in {customer.name for customer in reader.all(Customer)}
-    assert type_("demo", "shop", "--no-serve", "--fresh").exit_code == 0
+    fresh = type_("demo", "shop", "--no-serve", "--fresh")
+    assert fresh.exit_code == 0, fresh.output
+    assert f"The demo is ready in {tmp_path / 'shop'}." in fresh.output
+    assert "as ada@demo.example  with the password: rapport demo" in fresh.output
     with opened(tmp_path / "shop") as site, site.read(system("test")) as reader:
         assert "Mine" not in {customer.name for customer in reader.all(Customer)}
 
 
-def test_a_newcomer_signs_in_to_the_demo_and_sees_the_sample_business(database_url: str, tmp_path: Path) -> None:
+def test_a_newcomer_signs_in_to_the_demo_and_sees_the_sample_business(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = free_port()
-    where = () if database_url.startswith("sqlite") else ("--database-url", database_url)
-    with started("demo", tmp_path / "shop", "--port", port, *where) as server:
+    if database_url.startswith("sqlite"):
+        copy_demo(tmp_path / "shop")
+    else:
+        monkeypatch.setenv("RAPPORT_DATABASE_URL", database_url.replace("postgresql+psycopg:", "postgresql:"))
+        with started("demo", tmp_path / "shop", "--no-serve") as made:
+            assert made.wait(110) == 0
+        monkeypatch.delenv("RAPPORT_DATABASE_URL")  # where the data is must not be forgotten with the terminal
+    with started("demo", tmp_path / "shop", "--port", port) as server:
         site = f"http://127.0.0.1:{port}"
         answer(f"{site}/sign-in", server)
         browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())

@@ -14,7 +14,6 @@ from rapport.i18n.catalogs import LANGUAGES
 from rapport.testing.databases import postgres_server
 from rapport_cli import COMMANDS
 from rapport_cli.init import LANGUAGES as OFFERED
-from tests.torture import in_turn
 
 from .conftest import ADMIN, EMAIL, PASSWORD, Type
 
@@ -97,18 +96,6 @@ def test_a_value_that_cannot_be_used_is_named(type_: Type, sqlite_home: Path, li
     assert answer.exit_code == 1
     assert said in answer.stderr
     assert answer.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize("database_url", in_turn(1), indirect=True)  # a demo takes ten seconds
-def test_the_variable_for_the_database_is_written_down(type_: Type, database_url: str, monkeypatch) -> None:
-    """Where the data is must not be forgotten when the terminal is closed."""
-    given = database_url.replace("postgresql+psycopg:", "postgresql:")
-    monkeypatch.setenv("RAPPORT_DATABASE_URL", given)
-    made = type_("demo", "shop", "--no-serve")
-    assert made.exit_code == 0, made.output
-    monkeypatch.delenv("RAPPORT_DATABASE_URL")
-    assert "goes on" in type_("demo", "shop", "--no-serve").output
-    assert "claire@demo.example" in type_("--home", "shop", "user", "list").output
 
 
 def _named(server: str, database: str) -> str:

@@ -19,6 +19,7 @@ import pytest
 
 from rapport.builtin.web.design import STATIC
 from tests.conftest import CHROMIUM
+from tests.demo import copy_demo
 
 EMAIL, PASSWORD = "ada@demo.example", "rapport demo"
 ARTEFACTS = Path(__file__).resolve().parents[2] / "artefacts"
@@ -39,6 +40,7 @@ def business(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     home = tmp_path_factory.mktemp("journeys") / "demo"
+    copy_demo(home)
     command = [sys.executable, "-m", "rapport_cli", "demo", str(home), "--port", str(port)]
     log = home.with_name("log.txt")
     with log.open("wb") as said:

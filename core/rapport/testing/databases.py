@@ -50,7 +50,7 @@ def _pip_installed() -> str | None:
     url = str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://", 1)
     with _administrating(url) as connection:
         # Dropping a database writes all of them to the disk: a second for each test, for nothing.
-        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        for setting in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
             connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
         connection.execute(text("SELECT pg_reload_conf()"))
     return url
@@ -133,7 +133,10 @@ def _administrating(server: str) -> Iterator[Connection]:
 
 
 def _create(connection: Connection, name: str, template: str | None) -> None:
-    connection.execute(text(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else "")))
+    """Its files are copied as they are where that needs no waiting for the disk: half the time, and less to drop."""
+    quick = connection.scalar(text("SELECT current_setting('fsync') = 'off' AND current_setting('server_version_num')::int >= 150000"))
+    how = (f" TEMPLATE {template}" if template else "") + (" STRATEGY file_copy" if quick else "")
+    connection.execute(text(f"CREATE DATABASE {name}{how}"))
 
 
 def _new_name() -> str:

@@ -9,13 +9,14 @@ import atexit
 import datetime as dt
 import functools
 import hashlib
-import importlib.util
 import os
 import shutil
+import site
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from importlib_metadata import distribution
 from sqlalchemy import create_engine, inspect, make_url
 from sqlalchemy.pool import NullPool
 
@@ -109,9 +110,10 @@ def _config(home: Path, url: str, plugins: tuple[str, ...]) -> Config:
 
 
 def _installed(plugin: str) -> bool:
+    """Whether it is installed for good; what a test has written lies elsewhere on the path."""
     info = discover().get(plugin)
-    found = importlib.util.find_spec(info.package) if info is not None else None
-    return found is not None and not Path(found.origin or "").is_relative_to(tempfile.gettempdir())
+    places = {Path(place) for place in (*site.getsitepackages(), site.getusersitepackages())}
+    return info is not None and Path(str(distribution(info.distribution).locate_file(""))) in places
 
 
 def _empty(url: str) -> bool:

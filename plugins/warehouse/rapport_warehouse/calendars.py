@@ -51,6 +51,11 @@ _COMMON = {number: (number - 7) % 12 + 1 for number in range(1, 13)}
 _LEAP = {number: (number - 7) % 13 + 1 for number in range(1, 14)}
 
 
+def last_day() -> dt.date:
+    """How far the table goes today."""
+    return dt.date(dt.date.today().year + YEARS_AHEAD, 12, 31)  # noqa: DTZ011  # any zone's year will do
+
+
 def days(
     since: dt.date = FIRST, until: dt.date | None = None, *, fiscal_start: int = 1
 ) -> list[tuple[int | str | dt.date, ...]]:
@@ -60,7 +65,7 @@ def days(
     """
     if not 1 <= fiscal_start <= 12:
         raise ValueError(f"a fiscal year begins with a month from 1 to 12, not with {fiscal_start}.")
-    last = until or dt.date(dt.date.today().year + YEARS_AHEAD, 12, 31)  # noqa: DTZ011  # any zone's year will do
+    last = until or last_day()
     one = dt.timedelta(days=1)
     jalali, hebrew = _by_month(since, last, "persian"), _by_month(since, last, "hebrew")
     rows: list[tuple[int | str | dt.date, ...]] = []

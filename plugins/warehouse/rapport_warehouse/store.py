@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import functools
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,6 +39,15 @@ class Refreshed:
 
 
 Tell = Callable[[str], object]
+
+
+@functools.lru_cache(maxsize=1)
+def _days(until: dt.date, fiscal_start: int) -> Any:
+    """The days for Arrow to hand over. They change once a year, and a process that fills again need not count anew."""
+    import pyarrow
+
+    made = calendars.days(until=until, fiscal_start=fiscal_start)
+    return pyarrow.table(dict(zip(calendars.COLUMNS, zip(*made, strict=True), strict=True)))
 
 
 @contextlib.contextmanager
@@ -182,13 +192,10 @@ class _Filling:
             self._put_history(connection, moved)
 
     def _fill_days(self) -> None:
-        import pyarrow
-
         types = {"date": "DATE", "integer": "BIGINT", "text": "VARCHAR"}
         columns = ", ".join(f'"{name}" {types[kind]}' for name, kind in calendars.COLUMNS.items())
         self.raw.execute(f"CREATE TABLE {calendars.TABLE} ({columns})")
-        made = calendars.days(fiscal_start=fiscal_start(self.site))
-        self._insert(calendars.TABLE, pyarrow.table(dict(zip(calendars.COLUMNS, zip(*made, strict=True), strict=True))))
+        self._insert(calendars.TABLE, _days(calendars.last_day(), fiscal_start(self.site)))
 
     def _put_history(self, connection: Connection, ids: Sequence[UUID]) -> None:
         import pyarrow

@@ -279,13 +279,13 @@ def test_the_robotic_skimmer_from_march_to_september(lagoon: Lagoon, clock: Any)
                         filter="x_income between 75000 and 200000")  # fmt: skip
     lagoon.do("marketing", f"/callcenter.call_list/{calls['id']}/do/fill")
     lagoon.make("admin", "callcenter.agent", user_id=lagoon.people["telemarketing"].id, extension="11")
-    results = work_through(lagoon, "telemarketing", calls["id"], ["Interested", "Not interested", "No answer"] * 12)
-    assert results == Counter({"Interested": 12, "Not interested": 12, "No answer": 12})
+    results = work_through(lagoon, "telemarketing", calls["id"], ["Interested", "Not interested", "No answer"] * 8)
+    assert results == Counter({"Interested": 8, "Not interested": 8, "No answer": 8})
     leads = lagoon.all("sales.lead", role="sales")
-    assert len(leads) == 12
+    assert len(leads) == 8
     assert {each["campaign"] for each in leads} == {"SKIMMER"}
 
-    # April: sales talks to them. Nine accept what they are offered, by the link in their mail; three do not.
+    # April: sales talks to them. Six accept what they are offered, by the link in their mail; two do not.
     rita = lagoon.app.user("Rita Sold", roles=["sales"])
     lagoon.people["rita"] = rita
     for seller, target in (("sales", "2500"), ("rita", "1500")):
@@ -313,22 +313,22 @@ def test_the_robotic_skimmer_from_march_to_september(lagoon: Lagoon, clock: Any)
             lagoon.ship(seller, order["id"])
         else:
             lagoon.do(seller, f"/sales.opportunity/{deal['id']}/do/lose", reason="price")
-    assert len(buyers) == 9
+    assert len(buyers) == 6
     clock.now = dt.datetime(2026, 4, 12, 9, tzinfo=dt.UTC)
 
     # Buyers send their warranty card by the portal; service calls them in random order, reminds the others of it, and
     # offers the hand skimmers that purchasing has too many of.
-    for customer_id in buyers[:6]:
+    for customer_id in buyers[:4]:
         lagoon.register(customer_id, products["SK"]["id"], f"sk-{customer_id[-6:]}", "2026-04-13")
     cards = lagoon.all("service.registration", role="service")
-    assert {each["customer_id"] for each in cards} == set(buyers[:6])
+    assert {each["customer_id"] for each in cards} == set(buyers[:4])
     assert {each["warranty_until"] for each in cards} == {"2028-04-13"}
     lagoon.make("purchasing", "task", title="Hand skimmers: 400 too many. Offer them to those who bought a robot.")
     sold = lagoon.make("marketing", "callcenter.call_list", name="Sold", campaign="SKIMMER", ordering="random", seed=3,
                        hours_from="00:00", hours_to="23:59", purpose="service")  # fmt: skip
     lagoon.do("service", "/customer/bulk", do="call", ids=buyers, list_id=sold["id"])
     lagoon.make("admin", "callcenter.agent", user_id=lagoon.people["service"].id, extension="12")
-    work_through(lagoon, "service", sold["id"], (["Interested", "Reached, nothing decided", "Not interested"] * 3)[:9])
+    work_through(lagoon, "service", sold["id"], ["Interested", "Reached, nothing decided", "Not interested"] * 2)
     wanting = [each["customer_id"] for each in lagoon.all("callcenter.call", f'list_id = "{sold["id"]}"')
                if each["result"] == "success"]  # fmt: skip
     for customer_id in wanting:
@@ -344,7 +344,7 @@ def test_the_robotic_skimmer_from_march_to_september(lagoon: Lagoon, clock: Any)
     clock.now = dt.datetime(2026, 5, 14, 12, tzinfo=dt.UTC)
     lagoon.app.settle()
     questions = sorted(lagoon.all("service.question"), key=lambda each: each["position"])
-    marks = iter([9, 2, 8, 10, 3, 7, 9, 10, 6] * 2)
+    marks = iter([9, 2, 8, 10, 3, 7])
     asked = lagoon.all("service.invitation")
     assert {each["customer_id"] for each in asked} == set(buyers)
     given: list[dict[str, int]] = []
@@ -378,7 +378,7 @@ def test_the_robotic_skimmer_from_march_to_september(lagoon: Lagoon, clock: Any)
     lagoon.make("admin", "callcenter.queue", name="Help", number="+12125550000")
     codes = {each["about"]: each["id"] for each in lagoon.all("callcenter.wrap_up")}
     rung: list[tuple[str, str]] = []
-    for number in range(16):
+    for number in range(10):
         clock.now = dt.datetime(2026, 6, 1 + number // 4, 10, 10 * (number % 4), tzinfo=dt.UTC)
         who, extension = (("telemarketing", "11"), ("service", "12"))[number % 4 == 0]
         call = f"call-{number}"
