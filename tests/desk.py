@@ -9,6 +9,7 @@ import venv
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rapport.testing.databases import SHARED
 from tests.architecture.subjects import ROOT, members
 
 
@@ -38,6 +39,7 @@ class Desk:
         ]  # fmt: skip
         kept = {name: value for name, value in os.environ.items() if name not in {"RAPPORT_HOME", "PYTHONPATH"}}
         environment = {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PIP_NO_INDEX": "1", **self.variables}
+        environment["MYPY_CACHE_DIR"] = f"{os.environ[SHARED]}/mypy"  # what it knows of Rapport, it knows at every desk
         return subprocess.run(
             typed, cwd=self.folder / at, env=environment, capture_output=True, text=True, check=False, timeout=600
         )

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.torture import in_turn
+
 VALUES: list[Any] = [
     None, "", " ", "x", "2026-13-45", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "\x07", "x" * 100_001,
     True, 0, -1,
@@ -15,6 +17,7 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("database_url", in_turn(1), indirect=True)
 def test_no_value_in_any_field_of_any_record_breaks_anything(app, state, fields_of):
     """Every field of every kind of record, created and changed with every strange value there is."""
     client, app_admin = app.client, app.admin

@@ -17,6 +17,7 @@ from rapport.access import system
 from rapport.events import deliver_all
 from rapport.testing.databases import fresh_postgres, postgres_server
 from tests.desk import Desk
+from tests.torture import in_turn
 
 from .conftest import ADMIN, Type, opened
 
@@ -119,7 +120,7 @@ def shell(tmp_path: Path):
     return run
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", in_turn(1))
 def test_a_migration_is_written_from_the_classes_and_makes_the_same_tables_everywhere(shell, tmp_path, kind) -> None:
     first = shell("db", "revision", "bikes", "-m", "Make the bikes")
     assert first.returncode == 0, first.stderr

@@ -21,7 +21,6 @@ import pytest
 from rapport import Customer
 from rapport.access import system
 from rapport.query.search import forget_entities
-
 from tests.demo import copy_demo
 
 from .conftest import EMAIL, Type, opened

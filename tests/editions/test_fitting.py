@@ -34,6 +34,7 @@ from rapport.fit import CustomEntity, CustomField, Layout, Term
 from rapport.interactions.consent import FrequencyCap
 from rapport.plugins import discover
 from rapport.workflows import Workflow
+from tests.torture import in_turn
 
 from .conftest import ADA
 from .test_applying import PIPELINES, ROLES, SALES, SETTINGS, VIEWS, own_changes_of
@@ -149,6 +150,7 @@ def test_an_edition_brings_fields_kinds_words_and_layouts_and_its_next_version_m
     assert empty != shop.digest()
 
 
+@pytest.mark.parametrize("database_url", in_turn(1), indirect=True)
 def test_every_kind_of_configuration_there_is_goes_to_another_site_by_export(shop, other_shop, edition, tmp_path):
     """Whoever makes a new one gives it an example here."""
     everything = edition(
@@ -202,6 +204,7 @@ def test_every_kind_of_configuration_there_is_goes_to_another_site_by_export(sho
     assert other_shop.digest() == shop.digest()
 
 
+@pytest.mark.parametrize("database_url", in_turn(0), indirect=True)
 def test_every_plugin_s_configuration_has_an_example_in_these_tests(shop):
     """A plugin of ours that makes an entity with a natural key is added to the story above."""
     switch_on(shop.config, discover())

@@ -11,7 +11,6 @@ import functools
 import hashlib
 import os
 import shutil
-import site
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -110,10 +109,13 @@ def _config(home: Path, url: str, plugins: tuple[str, ...]) -> Config:
 
 
 def _installed(plugin: str) -> bool:
-    """Whether it is installed for good; what a test has written lies elsewhere on the path."""
+    """Whether it is installed beside Rapport; what a test has written lies elsewhere on the path."""
     info = discover().get(plugin)
-    places = {Path(place) for place in (*site.getsitepackages(), site.getusersitepackages())}
-    return info is not None and Path(str(distribution(info.distribution).locate_file(""))) in places
+    return info is not None and _place(info.distribution) == _place("rapport-crm")
+
+
+def _place(name: str) -> Path:
+    return Path(str(distribution(name).locate_file("")))
 
 
 def _empty(url: str) -> bool:
