@@ -333,7 +333,7 @@ def walk(app, actors, monkeypatch):
 @EVERYTHING
 def test_after_anything_a_refresh_holds_what_filling_anew_would_and_figures_are_their_records(walk):
     steps = settings(
-        max_examples=tries(1, long=50), stateful_step_count=tries(6, long=30), deadline=None, derandomize=True,
+        max_examples=tries(2, long=50), stateful_step_count=tries(6, long=30), deadline=None, derandomize=True,
         database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     run_state_machine_as_test(walk, settings=steps)
