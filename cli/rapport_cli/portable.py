@@ -28,9 +28,7 @@ SEARCH_INDEX = Table("search_index", MetaData(), Column("rowid", Integer), Colum
 
 def copy_database(source: Database, target: Database, progress: Progress) -> dict[str, int]:
     """Fill an empty database with another's tables and rows, in one transaction on each. Returns the rows by table."""
-    with source.reading.connect() as origin, target.write() as connection:
-        if not source.is_sqlite:
-            origin.execution_options(isolation_level="REPEATABLE READ")  # one moment for all tables
+    with source.snapshot() as origin, target.write() as connection:
         lay_tables(origin, connection)
         return _copy_rows(origin, connection, progress)
 

@@ -29,6 +29,7 @@ class Mutant:
 
 UNIT = "core/rapport/records/unit.py"
 READER = "core/rapport/records/reader.py"
+LOG = "core/rapport/records/log.py"
 SESSION = "core/rapport/records/session.py"
 ENGINE = "core/rapport/db/engine.py"
 JOBS = "core/rapport/jobs.py"
@@ -213,6 +214,23 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "reading may write", ENGINE, "connection.execute(\"PRAGMA query_only = ON\").close()", "pass",
         "tests/records/test_guard.py::test_a_reading_connection_cannot_write",
+    ),
+    Mutant(
+        "reading may write on PostgreSQL", ENGINE, "-c default_transaction_read_only=on ", "",
+        "tests/records/test_reading.py::test_a_question_is_a_transaction_by_itself_and_cannot_write", "postgresql",
+    ),
+    Mutant(
+        "what a reader sets stays on its connection", ENGINE, "not statement.startswith((\"SELECT\", \"WITH\")) or ", "",
+        "tests/records/test_reading.py::test_what_somebody_sets_is_as_before_for_the_next", "postgresql",
+    ),
+    Mutant(
+        "the log is read while places are taken in it", LOG, "ensure_transaction(connection)", "pass",
+        "tests/records/test_reading.py::test_nobody_takes_a_place_in_the_log_while_it_is_read_without_gaps", "postgresql",
+    ),
+    Mutant(
+        "connections are used without a look", ENGINE, "looks.poll(0) or ", "",
+        "tests/records/test_reading.py::test_a_connection_that_the_server_has_closed_is_replaced_before_it_is_used",
+        "postgresql",
     ),
     Mutant(
         "a write begins without the lock", ENGINE, "_say(connection, \"BEGIN IMMEDIATE\")", "_say(connection, \"BEGIN\")",

@@ -104,9 +104,7 @@ def wrong(app: TestApp, promised: dict[str, str], versions: Counter[str]) -> lis
     """What is not as it was promised, read past everything, in one moment."""
     customers, cards = table_of(Customer), table_of(app.site.entities["loyalty.card"])
     rows = select(customers.c.id, customers.c.name, customers.c.version)
-    with app.site.db.reading.connect() as connection:
-        if not app.site.db.is_sqlite:  # where a reader has one moment anyway
-            connection.execution_options(isolation_level="REPEATABLE READ")
+    with app.site.db.snapshot() as connection:
         there = {str(row.id): row for row in connection.execute(rows)}
         log = select(change_log.c.record_id, change_log.c.version).where(change_log.c.entity == "customer")
         logged = Counter((str(row.record_id), row.version) for row in connection.execute(log))

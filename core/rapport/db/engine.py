@@ -13,10 +13,11 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from select import POLLIN, poll
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, func, insert, select
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 
 from rapport.config import Config
 from rapport.errors import PluginError, RapportError
@@ -25,6 +26,10 @@ from rapport.query.fold import install_functions
 BUSY_TIMEOUT_MS = 10_000
 LOOK_STEPS = 10_000
 """After so many steps of its machine, a tenth of a millisecond or more, SQLite asks whether to go on."""
+USED = "rapport_used"
+"""Under this name a connection's `info` says when it was given back."""
+SURE_SECONDS = 20.0
+"""For so long a connection in the pool is taken to be open, unless the server has closed it."""
 TURN_SECONDS = 0.0003
 """How often a process looks whether another has finished writing: a transaction takes a millisecond or two."""
 
@@ -138,15 +143,31 @@ class Database:
             event.listen(engine, "connect", _prepare_sqlite_writer if writes else _prepare_sqlite_reader)
             event.listen(engine, "begin", functools.partial(_begin_immediate, self._turns) if writes else _begin)
             return engine
-        options: dict[str, Any] = {"connect_args": {"application_name": "rapport"}, "pool_pre_ping": True}
+        options: dict[str, Any] = {"connect_args": {"application_name": "rapport"}}
         if not writes:
-            options["connect_args"]["options"] = "-c default_transaction_read_only=on"
-        return create_engine(self.url, pool_size=8, max_overflow=16, **options)
+            # Where nothing is rolled back statements stay prepared; each is planned for its own values all the same.
+            fixed = "-c default_transaction_read_only=on -c plan_cache_mode=force_custom_plan"
+            options["connect_args"]["options"] = fixed
+            options["isolation_level"] = "AUTOCOMMIT"  # BEGIN and ROLLBACK cost as much as the row between them
+        engine = create_engine(self.url, pool_size=8, max_overflow=16, **options)
+        event.listen(engine, "checkin", _note_use)
+        event.listen(engine, "checkout", functools.partial(_look_whether_open, engine.dialect))
+        if not writes:
+            event.listen(engine, "before_cursor_execute", _begin_for_more_than_a_question)
+        return engine
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for reading rows that belong to Rapport itself, not to a user."""
         with self.reading.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """As `read`, where all statements must see the same: the database of one moment, whatever others write."""
+        with self.reading.connect() as connection:
+            if not self.is_sqlite:  # where every reading transaction is one
+                connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
     @contextmanager
@@ -256,6 +277,21 @@ def _refuse_while_lent(connection: Connection) -> None:
         raise PluginError(f"{borrower} must not end the transaction it works in: no commit, rollback or close.")
 
 
+def _look_whether_open(dialect: Dialect, raw: Any, record: Any, _proxy: Any) -> None:
+    """As SQLAlchemy's `pool_pre_ping`, which asks the server every time; that costs as much as reading a record.
+
+    A server that ended has closed its connections, and that shows without asking. One that was not used for a while may
+    have been dropped on the way to the server: it is asked.
+    """
+    try:
+        looks = poll()
+        looks.register(raw.fileno(), POLLIN)
+        if looks.poll(0) or time.monotonic() - record.info.get(USED, 0.0) > SURE_SECONDS:
+            dialect.do_ping(raw)
+    except raw.Error as error:
+        raise InvalidatePoolError from error
+
+
 def _end_what_is_left(raw: Any, _record: Any) -> None:
     """A connection comes back out of any transaction, also where SQLAlchemy takes one for ended that a plugin spoilt.
 
@@ -266,6 +302,10 @@ def _end_what_is_left(raw: Any, _record: Any) -> None:
     in_transaction = raw.in_transaction if isinstance(raw, sqlite3.Connection) else raw.info.transaction_status != 0
     if in_transaction:
         raw.rollback()
+
+
+def _note_use(_raw: Any, record: Any) -> None:
+    record.info[USED] = time.monotonic()
 
 
 def _dispose(*engines: Engine) -> None:
@@ -324,6 +364,26 @@ def spoilt(connection: Connection, before: str) -> bool:
         return True
     now = standing(connection)
     return now == "broken" or (before == "open" and now == "idle")
+
+
+def ensure_transaction(connection: Connection) -> None:
+    """Whatever a reading connection is asked from here on is one transaction, until it is given back.
+
+    On PostgreSQL each question is one by itself otherwise. Say it before a SELECT whose effect lasts as long as a
+    transaction does, such as a lock. For one view of everything see `Database.snapshot`.
+    """
+    if connection.dialect.name == "postgresql":
+        raw: Any = connection.connection.driver_connection
+        if raw.autocommit and standing(connection) == "idle":
+            _say(connection, "BEGIN")
+
+
+def _begin_for_more_than_a_question(
+    connection: Connection, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool
+) -> None:
+    """A stream, a savepoint or a SET does nothing without a transaction, or outlives its user."""
+    if not statement.startswith(("SELECT", "WITH")) or context.execution_options.get("stream_results"):
+        ensure_transaction(connection)
 
 
 @contextmanager

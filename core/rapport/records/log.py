@@ -24,6 +24,7 @@ from sqlalchemy import (
     select,
 )
 
+from rapport.db.engine import ensure_transaction
 from rapport.db.tables import metadata
 from rapport.entities.types import Instant, Json
 
@@ -158,10 +159,11 @@ def kind_logged() -> ColumnElement[str]:
 
 
 def settle(connection: Connection) -> None:
-    """Wait for writers that have a place in the log but have not committed: what is read next has no gaps.
+    """Wait for writers that have a place in the log but have not committed: what this connection reads has no gaps.
 
     Without it, whoever follows the log on PostgreSQL could read number 8 before 7 is committed, and miss 7 for good.
     SQLite has one writer at a time, so there the order of numbers is the order of commits.
     """
     if connection.dialect.name == "postgresql":
+        ensure_transaction(connection)  # as long as the lock is, nobody takes a further place
         connection.execute(select(func.pg_advisory_xact_lock(_ORDER_LOCK)))

@@ -34,12 +34,13 @@ DEFAULT_LIMIT = 50
 
 
 class Reader(Lent):
-    """What one actor may read, in one read-only transaction. Use it as a context manager.
+    """What one actor may read, over a connection that cannot write. Use it as a context manager.
 
         with site.read(actor) as reader:
             page = reader.page(Customer, filter='name contains "ada"', sort="-updated_at", limit=50)
 
     Rows come as plain tuples with names, ready for `dump`; `get` and `all` give records for code that wants objects.
+    On PostgreSQL each question sees what is committed when it is asked, on SQLite each what was at the first of them.
     """
 
     def __init__(self, site: Site, actor: Actor, session: ScopedSession | None = None) -> None:

@@ -219,9 +219,7 @@ class _Filling:
         """Read every record anew that a change between the two speaks of."""
         changed = self._changed(before, end)
         self.raw.execute("BEGIN")
-        with self.site.db.reading.connect() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with self.site.db.snapshot() as connection:
             for name, ids in changed.items():
                 shape = self.every.get(name)
                 if shape is not None and not shape.past_log:
