@@ -40,6 +40,11 @@ def in_turn(number: int) -> tuple[str, ...]:
     return both if LONG else (both[number % 2],)
 
 
+def is_turn(number: int, url: str) -> bool:
+    """Whether the subject of this number is tried on the database at this URL: for going through them in one test."""
+    return ("sqlite" if url.startswith("sqlite") else "postgresql") in in_turn(number)
+
+
 def tally(line: str, what: str, **counts: int | float | str) -> None:
     """Note what was tried: `line` of the plan ("A1"), in words, and the counts (tried=, leaked=, lost=, control=).
 

@@ -144,13 +144,13 @@ def test_a_new_version_with_more_columns_keeps_every_row_wherever_it_breaks(make
             assert not step.problem or step.problem.endswith(("Nothing of it was changed.", "comes first.")), step
         if not broken.struck:
             break
-        at += tries(4, long=1)
+        at += tries(8, long=1)
     after = structure(config.database_url)
     assert {name: part[:2] for name, part in after.items()} == {name: part[:2] for name, part in head.items()}
     for table in aged:
         assert len(after[table][2]) == len(before[table][2]), f"{table} has lost rows"
     assert len(aged) > 40
-    assert tried > 20
+    assert tried > tries(8, long=20)
     tally("D9", "columns added", tried=tried, tables=len(aged), between=0, rows_lost=0)
 
 

@@ -20,7 +20,7 @@ from rapport.plugins import discover
 from rapport.records.log import change_log
 from rapport.testing.app import TestApp
 from rapport.testing.values import Examples
-from tests.torture import tally
+from tests.torture import is_turn, tally, tries
 
 pytestmark = pytest.mark.timeout(1200)
 TOUCHED = {"version", "updated_at"}
@@ -149,8 +149,10 @@ def test_a_deletion_takes_its_parts_and_nothing_else_and_leaves_nobody_pointing_
     app, examples = everything, Examples()
     deleted, refused, ways, dangling = [], [], 0, []
     browser, api = app.browser(), app.client
-    for entity in sorted(app.site.entities, key=lambda each: each.meta.name):
-        if not entity.meta.writable or not (ways_to(app, entity.meta.name) or entity is Customer):
+    kinds = sorted(app.site.entities, key=lambda each: each.meta.name)
+    kinds = [each for each in kinds if each.meta.writable and (ways_to(app, each.meta.name) or each is Customer)]
+    for number, entity in enumerate(kinds):
+        if entity is not Customer and not is_turn(number, app.site.db.url):
             continue
         try:
             with app.site.write(app.admin) as unit:
@@ -194,5 +196,5 @@ def test_a_deletion_takes_its_parts_and_nothing_else_and_leaves_nobody_pointing_
                 name = f"{about.meta.name}/{left.id}"
                 assert api.get(f"/api/v1/{name}").status_code < 500
                 assert browser.get(f"/{name}").status_code < 500
-    assert len(deleted) > 10
+    assert len(deleted) > tries(5, long=10)
     tally("D8", "deletions", tried=ways, kinds=len(deleted), refused=len(refused), lost=0)

@@ -25,7 +25,18 @@ from rapport.lifecycle import enable, make_site
 from rapport.testing.brokers import drop_queue, empty_queue
 from rapport.workflows import Workflow
 from rapport.workflows.running import TIMER_JOB
-from tests.torture import tally
+from tests.torture import LONG, tally
+
+PAIRS = pytest.mark.parametrize(
+    ("database_url", "broker_url"),
+    [
+        ("sqlite", "rabbitmq"),
+        ("postgresql", "redis"),
+        *([("sqlite", "redis"), ("postgresql", "rabbitmq")] if LONG else []),
+    ],
+    indirect=True,
+)
+"""Each database and each broker once; in the long form each with each."""
 
 EFFECTS = '''
 """Jobs whose effect is a customer."""
@@ -138,6 +149,7 @@ def wait_until(what: Callable[[], bool], process: subprocess.Popen[str], seconds
 
 
 @pytest.mark.timeout(300)  # two workers, each a process of its own
+@PAIRS
 def test_jobs_are_done_by_celery_through_every_mishap(works: Works):
     """One story, because a worker takes seconds to start: work, a kill, a stop, messages that are lost."""
     names = [f"Customer {number:02}" for number in range(20)]
@@ -201,6 +213,7 @@ def _journey_of_thirty_days(works: Works, worker: subprocess.Popen[str]) -> None
     wait_until(lambda: title() == "Known", worker)
 
 
+@PAIRS
 def test_while_the_broker_is_down_jobs_wait_and_none_is_lost(works: Works):
     ids = [works.ask("effects.make", name=name) for name in ("Ada", "Bob")]
     away = Relay(replace(works.config, broker_url=f"{works.config.broker_url.partition(':')[0]}://127.0.0.1:1"))

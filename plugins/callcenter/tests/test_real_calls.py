@@ -19,6 +19,7 @@ from rapport.builtin.exchange import imports
 from rapport.builtin.exchange.readers import ReadOptions, open_table
 from rapport.entities import table_of
 from rapport.testing import TestApp
+from tests.torture import tries
 
 SHARED = Path(os.environ.get("RAPPORT_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "data"
 BANK, CENTRE = SHARED / "02_telemarketing/bank_market.csv", SHARED / "05_service/pwc_call_center.xlsx"
@@ -51,6 +52,7 @@ def test_a_banks_campaign_converts_as_its_file_says(app: TestApp, tmp_path: Path
     with BANK.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 45_211
+    rows = rows[:: tries(8, long=1)]
     # The file is in order and names no years: each time a month comes before the last one, a year has begun.
     prepared, year, last = tmp_path / "calls.csv", 2008, 5
     customers = []
@@ -77,13 +79,13 @@ def test_a_banks_campaign_converts_as_its_file_says(app: TestApp, tmp_path: Path
         bank = unit.create(CallList, {"name": "Term deposits", "campaign": "DEPOSIT"})
     mapping = {"Client": "customer_id", "Date": "rang_at", "Duration": "talked", "Contact": "line", "Outcome": "result"}
     done = taken_in(app, prepared, mapping=mapping, constants={"list_id": "Term deposits", "direction": "out"})
-    assert done.created == 45_211
+    assert done.created == len(rows)
 
     success = [row for row in rows if row["y"] == "yes"]
     with app.site.read(app.admin) as reader:
         (whole,) = figures(reader, "list")
-        assert (whole.label, whole.calls, whole.success) == (bank.name, 45_211, len(success))
-        assert float(whole.conversion) == round(100 * len(success) / 45_211, 2)
+        assert (whole.label, whole.calls, whole.success) == (bank.name, len(rows), len(success))
+        assert float(whole.conversion) == round(100 * len(success) / len(rows), 2)
         assert whole.talked == sum(int(row["duration"]) for row in rows)
         for by, attribute, column in (("customer", "job_title", "job"), ("line", "", "contact")):
             found = {each.label: (each.calls, each.success) for each in figures(reader, by, attribute=attribute)}
