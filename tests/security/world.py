@@ -34,7 +34,7 @@ TEXTS = {
 }  # fmt: skip
 """How a canary sits in a field of each kind."""
 CANARY = re.compile(r"canary(\d{5})", re.IGNORECASE)
-AMOUNT = re.compile(r"(?<![\w.-])73(\d{5})(?!\d)")
+AMOUNT = re.compile(r"(?<![\w.-])73(\d{5})(?!\w)")  # before a letter it is the beginning of a key
 BETWEEN_DIGITS = re.compile(r"(?<=\d)[,'\u2019\u00a0\u202f\u066c ](?=\d{3})")
 WORKFLOW = """name: {}
 entity: customer
