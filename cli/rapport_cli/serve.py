@@ -129,13 +129,13 @@ def worker(place: Place, *, threads: int) -> None:
     configure(config)
     following = Following(config, safe=place.safe)
     work = Worker(following, threads)
-    work.start()
-    say("The worker is running  (Ctrl+C stops it)")
+    signal.signal(signal.SIGTERM, _interrupt)  # before there is anything to finish
     try:
+        work.start()
+        say("The worker is running  (Ctrl+C stops it)")
         if config.jobs == "celery":
             work_for_broker(following, config, threads)
         else:
-            signal.signal(signal.SIGTERM, _interrupt)
             threading.Event().wait()
     except KeyboardInterrupt:
         pass
