@@ -53,6 +53,7 @@ from rapport.entities import (
     utcnow,
     uuid7,
 )
+from rapport.entities.schema import load_values
 from rapport.errors import (
     Conflict,
     Forbidden,
@@ -204,6 +205,7 @@ __all__ = [
     "job_table",
     "known_currency",
     "load_config",
+    "load_values",
     "message_status",
     "move",
     "moves_of",

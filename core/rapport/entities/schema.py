@@ -91,7 +91,7 @@ def _schema(key: _Key, purpose: str) -> Schema:
 
 
 def load_values(meta: EntityMeta, data: Any, *, partial: bool = False) -> dict[str, Any]:
-    """Turn input into stored values. Invalid lists every problem at once, each with its field."""
+    """Turn input into stored values, which `Unit.build` takes. Invalid lists every problem at once, with its field."""
     if not isinstance(data, Mapping):
         raise Invalid(Problem(None, f"A {meta.title.lower()} is an object of fields, not {type(data).__name__}."))
     if len(data) > MOST_NAMES:

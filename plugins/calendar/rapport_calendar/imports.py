@@ -11,9 +11,8 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from rapport import Entity, Invalid, Unit
+from rapport import Entity, Invalid, Unit, load_values
 from rapport import gettext as _
-from rapport.entities.schema import load_values
 from rapport_calendar import recurrence, service, zones
 from rapport_calendar.entities import Appointment, Attendee
 from rapport_calendar.ical import Event, Refusal, read
