@@ -7,7 +7,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,12 +16,11 @@ from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import URLSafeTimedSerializer
 from werkzeug.exceptions import InternalServerError, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
-from werkzeug.routing import Rule
 
 from rapport import logs
 from rapport.builtin import BUILTIN
 from rapport.config import Config
-from rapport.http import PageFault, authorise, check_policies, current_site, mount, public
+from rapport.http import PageFault, authorise, bare_app, check_policies, current_site, mount, public
 from rapport.site import Site
 
 log = logging.getLogger("rapport")
@@ -48,22 +47,6 @@ class Sessions(SecureCookieSessionInterface):
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """The signer of an application; its keys do not change while it runs."""
         return self._signer(app)
-
-
-class Address(Rule):
-    """A rule that writes the functions behind `url_for` when they are first asked for.
-
-    Werkzeug writes two for every rule at once. There are hundreds of rules, and few whose address is ever built: that
-    was four fifths of the time it took to assemble an application.
-    """
-
-    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        write = functools.cache(super()._compile_builder)
-
-        def build(rule: Rule, **values: Any) -> tuple[str, str]:
-            return write(append_unknown)(rule, **values)
-
-        return build
 
 
 class ClientAddress:
@@ -114,9 +97,7 @@ def create_app(config: Config, *, safe: bool = False) -> Flask:
 
 def assemble(site: Site) -> Flask:
     """The application over an open site. PageFault names a plugin whose pages cannot be taken in."""
-    app = Flask("rapport", static_folder=None, template_folder=None)
-    app.url_rule_class = Address
-    app.extensions["rapport"] = site
+    app = bare_app("rapport", site)
     _configure(app, site.config)
     app.session_interface = Sessions()
     app.wsgi_app = ClientAddress(app.wsgi_app, site.config.trusted_proxies)  # type: ignore[method-assign]

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flask import Flask
 from sqlalchemy import Connection, MetaData, Table, delete, func, insert, inspect, select, update
 from sqlalchemy.schema import DropConstraint, DropTable
 
@@ -26,7 +25,7 @@ from rapport.errors import Conflict, NotFound, PluginError, RapportError
 from rapport.events import enqueue
 from rapport.fit.tables import rebuild_indexes
 from rapport.followers import forget_places
-from rapport.http import mount
+from rapport.http import bare_app, mount
 from rapport.interactions.consent import FIRST_RECORDS
 from rapport.jobs import job_table
 from rapport.plugins import PluginInfo, State, dependants, dependencies, discover, import_plugin, needed, unmet
@@ -268,8 +267,7 @@ def _try_out(config: Config, plugins: Collection[str], fresh: Collection[str]) -
             if plugin.state is not State.ACTIVE:
                 raise PluginError(f"'{name}' cannot be enabled: {plugin.reason.rstrip('.')}. Nothing was changed.")
         if any(site.pages.owner(str(pages.name)) in fresh for pages in site.pages):
-            app = Flask("trial", static_folder=None, template_folder=None)
-            app.extensions["rapport"] = site
+            app = bare_app("trial", site)
             for pages in site.pages:
                 mount(app, site.pages.owner(str(pages.name)), pages)
 

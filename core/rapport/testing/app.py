@@ -174,7 +174,7 @@ def make_test_site(
         home=home, database_url=database_url, secret_key="test " * 8, testing=True, plugins=_with_needed(plugins),
         base_url="http://localhost", **config_values,
     )  # fmt: skip
-    if not config_values and copy_prepared(config, config.plugins or (), _prepare):
+    if copy_prepared(config, config.plugins or (), _prepare):
         flask, site = None, Site.open(config)
     else:
         flask, site = _made(config, plugins)
