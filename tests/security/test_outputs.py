@@ -104,7 +104,7 @@ def test_webhooks_hear_what_their_owner_may_see(either: World, name: str) -> Non
     tally("A1", "bodies of webhooks, searched for canaries", tried=len(bodies), leaked=0)
 
 
-@pytest.mark.parametrize("either", in_turn(0), indirect=True)
+@pytest.mark.parametrize("either", in_turn(1), indirect=True)
 def test_the_command_line_exports_what_the_person_named_may_see(either: World) -> None:
     """`rapport export customer --as …`, in the site that is open already."""
     place, tried = SimpleNamespace(site=lambda: nullcontext(either.site)), 0
@@ -205,7 +205,7 @@ def searched(world: World, who: Principal) -> tuple[int, int, list[str]]:
     return made, found, wrong
 
 
-@pytest.mark.parametrize("either", in_turn(1), indirect=True)
+@pytest.mark.parametrize("either", in_turn(0), indirect=True)
 def test_what_is_drawn_holds_what_one_may_see(either: World) -> None:
     drawn, read = 0, 0
     for name in ON_PAPER:

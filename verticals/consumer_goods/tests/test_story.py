@@ -27,7 +27,7 @@ from rapport.builtin.edition import apply_edition, find_edition
 from rapport.builtin.exchange import imports
 from rapport.lifecycle import make_site
 from rapport.testing import TestApp
-from tests.torture import tries
+from tests.torture import in_turn, tries
 
 HOUSEHOLDS = 500
 """Enough for the story; that many are taken in and chosen from is a test of its own."""
@@ -217,6 +217,7 @@ def lagoon(tmp_path: Path, database_url: str, clock: Any) -> Iterator[Lagoon]:
 
 
 @pytest.mark.timeout(500)
+@pytest.mark.parametrize("database_url", in_turn(0), indirect=True)  # its parts are tried on both where they are made
 def test_the_robotic_skimmer_from_march_to_september(lagoon: Lagoon, clock: Any) -> None:
     # March: a campaign with a team, a budget of the year, and a meeting with the designers.
     marta, dana = lagoon.people["marketing"], lagoon.people["managers"]
