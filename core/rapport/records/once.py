@@ -81,10 +81,8 @@ class SentForm:
     def end(self, unit: Unit, changes: list[Change]) -> None:
         """Keep what came of it: what the unit says itself, else the record that was made, else the one changed."""
         # A unit that changed nothing leaves the key to the next one.
-        if self.unit is unit and (changes or unit.outcome):
-            first = next((each for each in changes if each.action == "created"), changes[0]) if changes else None
-            record = f"{first.entity.meta.name}/{first.record.id}" if first is not None else ""
-            keep(unit, self.key, status=200, headers={}, body=unit.outcome or record)
+        if self.unit is unit and (outcome := unit.outcome or _record_of(changes)):
+            keep(unit, self.key, status=200, headers={}, body=outcome)
         elif self.unit is unit:
             unit.session.connection().execute(delete(kept).where(_of(unit, self.key)))
             self.unit = None
@@ -93,6 +91,11 @@ class SentForm:
         """The unit was rolled back, and the key with it."""
         if self.unit is unit:
             self.unit = None
+
+
+def _record_of(changes: list[Change]) -> str:
+    made = [each for each in changes if each.action == "created"]
+    return next((f"{each.entity.meta.name}/{each.record.id}" for each in [*made, *changes]), "")
 
 
 sent_form: ContextVar[SentForm | None] = ContextVar("sent_form", default=None)
