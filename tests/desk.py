@@ -38,8 +38,11 @@ class Desk:
             self._python, *rest,
         ]  # fmt: skip
         kept = {name: value for name, value in os.environ.items() if name not in {"RAPPORT_HOME", "PYTHONPATH"}}
-        environment = {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PIP_NO_INDEX": "1", **self.variables}
-        environment["MYPY_CACHE_DIR"] = f"{os.environ[SHARED]}/mypy"  # what it knows of Rapport, it knows at every desk
+        environment = {
+            **kept, "PYTHONDONTWRITEBYTECODE": "1", "PIP_NO_INDEX": "1",
+            "MYPY_CACHE_DIR": f"{os.environ[SHARED]}/mypy",  # what it knows of Rapport, it knows at every desk
+            **self.variables,
+        }  # fmt: skip
         return subprocess.run(
             typed, cwd=self.folder / at, env=environment, capture_output=True, text=True, check=False, timeout=600
         )

@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy.exc import DBAPIError
@@ -45,11 +45,19 @@ def no_room(beyond: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (beyond, resource.RLIM_INFINITY))
 
 
-def write_until_refused(config: Config, bearer: str, room: int, careless: bool = False) -> list[tuple[int, str]]:
-    """Post long notes until there is no room, and then some more; what was answered. `careless` hears no errors.
+class Refused(NamedTuple):
+    """How it went with writing until there was no room."""
 
-    At the end stand what reading answered, and how many were refused because another still wrote: there was none.
-    """
+    told: list[tuple[int, str]]
+    """What was answered to each name."""
+    reading: int
+    """What reading was answered after that."""
+    waited_in_vain: int
+    """How many writers were refused because another still wrote: there was none."""
+
+
+def write_until_refused(config: Config, bearer: str, room: int, careless: bool = False) -> Refused:
+    """Post long notes until there is no room, and then some more. `careless` hears no errors."""
     if careless:
         commit = Unit.commit
 
@@ -72,9 +80,8 @@ def write_until_refused(config: Config, bearer: str, room: int, careless: bool =
         refused += status != 201
         if refused == 5 or (careless and number == 40):
             break
-    told.append((client.get("/api/v1/customer?limit=1", headers=headers).status_code, "reading"))
-    told.append((waited.in_vain, "locked"))
-    return told
+    reading = client.get("/api/v1/customer?limit=1", headers=headers).status_code
+    return Refused(told, reading, waited.in_vain)
 
 
 class Waited(logging.Handler):
@@ -112,7 +119,7 @@ def test_on_a_full_disk_writes_are_refused_reading_goes_on_and_room_ends_it(app:
         for turn in range(tries(2, long=60)):
             done = killable.do(app.site.config, write_until_refused, bearer, 40_000 + 31_000 * turn)
             assert done.how == "done", done.said
-            *told, (reading, _), (waited_in_vain, _) = done.said
+            told, reading, waited_in_vain = done.said
             assert waited_in_vain == 0, "what the disk refuses is over, and the next one may write at once"
             tried.update(status for status, _name in told)
             promised |= {name for status, name in told if status == 201}
@@ -142,7 +149,7 @@ def test_who_says_saved_without_listening_to_the_disk_is_found(app: TestApp):
     with mortals(keep=app.site.config) as killable:
         done = killable.do(app.site.config, write_until_refused, token(app), 40_000, True)
     assert done.how == "done", done.said
-    promised = {name for status, name in done.said if status == 201}
+    promised = {name for status, name in done.said.told if status == 201}
     with app.site.read(system("test")) as reader:
         lost = promised - {customer.name for customer in reader.all(Customer, limit=1_000_000)}
     assert lost

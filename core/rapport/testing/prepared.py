@@ -46,7 +46,7 @@ def copy_prepared(config: Config, plugins: Sequence[str], make: Make) -> bool:
     """
     if abs(utcnow() - dt.datetime.now(dt.UTC)) > dt.timedelta(minutes=1):
         return False  # at another time than that of the test, what is due in the copy would be due too early or late
-    if not all(_installed(plugin) for plugin in plugins):
+    if not all(_is_always_the_same(plugin) for plugin in plugins):
         return False
     if config.is_sqlite:
         place = Path(str(make_url(config.database_url).database))
@@ -108,8 +108,8 @@ def _config(home: Path, url: str, plugins: tuple[str, ...]) -> Config:
     return Config(home=home, database_url=url, secret_key="test " * 8, testing=True, plugins=plugins)
 
 
-def _installed(plugin: str) -> bool:
-    """Whether it is always the same: installed beside Rapport, or the one of `rapport.testing.paper`.
+def _is_always_the_same(plugin: str) -> bool:
+    """Installed beside Rapport, or the one of `rapport.testing.paper`.
 
     What a test has written lies elsewhere on the path.
     """
