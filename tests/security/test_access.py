@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -16,7 +14,6 @@ from sqlalchemy import select, update
 
 from rapport import uuid7
 from rapport.access import Actor
-from rapport.entities import table_of
 from rapport.errors import Forbidden, RapportError
 from rapport.files import stored_file
 from rapport.http import policy_of
@@ -334,69 +331,6 @@ def test_what_tells_the_worlds_apart_is_found(
     tally("D22", "defects of access made on purpose", tried=1, killed=1)
 
 
-# A6: what nobody may send --------------------------------------------------------------------------------------------
-
-
-def test_fields_that_are_not_for_input_are_refused_whichever_way_they_come(world: World) -> None:
-    found = Found()
-    by_assignment(world, found, world.site.entities)
-    assert found.wrong == {}
-    tally("A6", "columns that are not for input: one by one, in a new record, in a bulk line, in a form",
-          tried=found.cells, written=0)  # fmt: skip
-
-
-def by_assignment(world: World, found: Found, entities: Iterable[Any]) -> None:
-    """As the manager, who may change most records: each column that Rapport sets itself, and all of them in a form."""
-    manager = world.principals["manager"]
-    assert manager.api is not None
-    assert manager.browser is not None
-    for entity in entities:
-        meta = world.site.meta(entity)
-        record_id = world.north.get(meta.name)
-        writable = {each.name for each in meta.writable if not each.secret} | {"id"}
-        columns = [name for name in (*meta.fields, "custom", "_sa_instance_state", "__class__") if name not in writable]
-        path = f"/api/v1/{meta.name}"
-        if record_id is None:
-            continue
-        for name in columns:
-            _sent(world, found, manager, f"{path}/{record_id}", {name: "7"})
-        _sent(world, found, manager, path, dict.fromkeys(columns, "7"))
-        line = json.dumps({"op": "update", "id": str(record_id), "version": 1, "values": dict.fromkeys(columns, "7")})
-        manager.api.post(f"{path}/bulk", data=line, content_type="application/x-ndjson")
-        if meta.listed:
-            before = _columns(world, entity, record_id)
-            form = {**dict.fromkeys(columns, "7"), "version": before["version"]}
-            manager.browser.post(f"/{meta.name}/{record_id}/edit", data=form)
-            after = _columns(world, entity, record_id)
-            taken = [
-                name for name in columns if name in after and after[name] != before[name] and after[name] in {7, "7"}
-            ]
-            found.cells += len(columns)
-            if taken:
-                found.wrong[f"form of {meta.name}"] = str(taken)
-        world.put_back()
-
-
-def _columns(world: World, entity: Any, record_id: Any) -> dict[str, Any]:
-    """A record as the database has it; nothing when it is gone."""
-    table = table_of(entity)
-    with world.site.db.read() as connection:
-        row = connection.execute(select(table).where(table.c.id == record_id)).mappings().one_or_none()
-    return {} if row is None else {name: value for name, value in row.items() if isinstance(value, str | int)}
-
-
-def _sent(world: World, found: Found, who: Principal, path: str, body: dict[str, str]) -> None:
-    assert who.api is not None
-    method = "PATCH" if path.count("/") > 3 else "POST"
-    answer = who.api.open(path, method=method, json=body, headers={"If-Match": '"1"'} if method == "PATCH" else {})
-    found.cells += len(body)
-    if answer.status_code < 400 or answer.status_code >= 500:
-        found.wrong[f"{method} {path} {sorted(body)[:3]}"] = str(answer.status_code)
-    if world.touched() and set(world.changed()) - walk.NOTED.keys():
-        found.wrong[f"changed by {method} {path}"] = str(world.changed())
-        world.put_back()
-
-
 # D22: does any of it bite? -------------------------------------------------------------------------------------------
 
 
@@ -518,9 +452,7 @@ def test_a_defect_made_on_purpose_is_found(
     tally("D22", "defects of access made on purpose", tried=1, killed=1)
 
 
-@pytest.mark.parametrize(
-    "name", ["csrf exempt", "version check off", "secret field in a filter", "every column is taken"]
-)
+@pytest.mark.parametrize("name", ["csrf exempt", "version check off", "secret field in a filter"])
 def test_a_defect_of_the_border_is_found(
     world: World, requests: list[Request], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -532,9 +464,6 @@ def test_a_defect_of_the_border_is_found(
         elif name == "version check off":
             monkeypatch.setattr("rapport.records.unit.Unit._check_version", lambda *_: None)
             stale(world, [each for each in requests if each.endpoint.startswith("api.customer-")], found)
-        elif name == "every column is taken":
-            monkeypatch.setattr("rapport.records.unit.load_values", lambda _meta, values, **_: dict(values))
-            by_assignment(world, found, [world.site.entities["customer"]])
         else:
             monkeypatch.setattr("rapport.query.bind.visible", lambda meta: dict(meta.fields))
             by_secrets(world, found)
