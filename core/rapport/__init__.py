@@ -38,6 +38,7 @@ from rapport.contributions import (
 from rapport.customers import ContactPoint, Customer, Relation
 from rapport.customers.matching import Match, find_duplicates
 from rapport.customers.retention import RetentionRule
+from rapport.db.batches import batched
 from rapport.entities import (
     Choice,
     Entity,
@@ -187,6 +188,7 @@ __all__ = [
     "WorkflowAction",
     "WorkflowInstance",
     "ask_gate",
+    "batched",
     "column_of",
     "create_user",
     "days_between",

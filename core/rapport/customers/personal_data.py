@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from sqlalchemy import or_, select
 
 from rapport.access import Actor
 from rapport.customers.model import Customer
+from rapport.db.batches import batched
 from rapport.entities import Entity, Field, column_of, entity_class, utcnow
 from rapport.entities.base import read_extensions
 from rapport.entities.types import instant_text
@@ -23,7 +24,6 @@ from rapport.records.reader import Reader, dumper
 from rapport.records.session import SCOPED
 from rapport.site import Site
 
-AT_ONCE = 500
 Found = dict[str, dict[UUID, Any]]
 """Records by kind and id."""
 
@@ -75,16 +75,15 @@ def _referring(reader: Reader, entity: type[Entity], fresh: Found) -> Iterator[A
     for reference in reader.site.meta(entity).references:
         target = reference.target or ""
         if target in fresh and not reference.extension and (target == "customer" or not reference.nullable):
-            yield from _in_parts(reader, entity, column_of(entity, reference), fresh[target])
+            yield from _naming(reader, entity, column_of(entity, reference), fresh[target])
     if {"about_entity", "about_id"} <= set(entity.meta.fields) and "customer" in fresh:
         columns: Any = entity
-        yield from _in_parts(reader, entity, columns.about_id, fresh["customer"])
+        yield from _naming(reader, entity, columns.about_id, fresh["customer"])
 
 
-def _in_parts(reader: Reader, entity: type[Entity], column: Any, ids: dict[UUID, Any]) -> Iterator[Any]:
-    wanted = list(ids)
-    for start in range(0, len(wanted), AT_ONCE):
-        yield from _read(reader, entity, column.in_(wanted[start : start + AT_ONCE]))
+def _naming(reader: Reader, entity: type[Entity], column: Any, ids: Iterable[UUID]) -> Iterator[Any]:
+    for some in batched(ids):
+        yield from _read(reader, entity, column.in_(some))
 
 
 def _read(reader: Reader, entity: type[Entity], condition: Any) -> list[Any]:
@@ -105,10 +104,9 @@ def _history(reader: Reader, found: Found) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     connection = reader.session.connection()
     for name, records in found.items():
-        wanted = list(records)
-        for start in range(0, len(wanted), AT_ONCE):
-            part = change_log.c.record_id.in_(wanted[start : start + AT_ONCE])
-            logged = select(change_log).where(change_log.c.entity == name, part).order_by(change_log.c.seq)
+        for some in batched(records):
+            about = (change_log.c.entity == name, change_log.c.record_id.in_(some))
+            logged = select(change_log).where(*about).order_by(change_log.c.seq)
             rows += [
                 {"at": instant_text(row.at), "entity": name, "id": str(row.record_id), "action": row.action,
                  "changes": row.changes}

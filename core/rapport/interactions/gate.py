@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import UUID
@@ -19,6 +19,7 @@ from sqlalchemy import select
 from rapport import hookspecs
 from rapport.contributions import Channel
 from rapport.customers.model import ContactPoint, Customer
+from rapport.db.batches import batched
 from rapport.entities import Entity, utcnow, uuid7
 from rapport.errors import Invalid, Problem
 from rapport.i18n.catalogs import _
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=Entity)
 QUEUED = ("waiting", "held")
-AT_ONCE = 500
 LONGEST_QUIET = 16
 """So many quiet hours may follow each other without a pause, before a message is refused instead of postponed."""
 
@@ -370,7 +370,7 @@ def _count(unit: Unit, people: Iterable[UUID], facts: Facts) -> None:
     purposes = [each.id for each in facts.purposes.values() if each.capped]
     since = facts.now - dt.timedelta(days=max(cap.days for cap in facts.caps))
     reached = (Message.state.in_(WENT_OUT) & (Message.claimed_at > since)) | Message.state.in_(QUEUED)
-    for part in _parts(people):
+    for part in batched(people):
         held = select(Customer.id).where(Customer.id.in_(part)).order_by(Customer.id).with_for_update(key_share=True)
         unit.session.execute(held, execution_options=SCOPED).all()
         columns = (Message.id, Message.customer_id, Message.channel, Message.purpose_id, Message.campaign,
@@ -382,12 +382,6 @@ def _count(unit: Unit, people: Iterable[UUID], facts: Facts) -> None:
             facts.contacts.setdefault(row.customer_id, []).append(contact)
 
 
-def _parts(ids: Iterable[Any]) -> Iterator[list[Any]]:
-    """So many at a time as a statement may name."""
-    wanted = list(ids)
-    return (wanted[start : start + AT_ONCE] for start in range(0, len(wanted), AT_ONCE))
-
-
 def _all(unit: Unit, statement: Any) -> list[Any]:
     return list(unit.session.scalars(statement, execution_options=SCOPED))
 
@@ -395,7 +389,7 @@ def _all(unit: Unit, statement: Any) -> list[Any]:
 def _of(unit: Unit, entity: type[E], column: Any, ids: Iterable[Any], order: tuple[Any, ...] = ()) -> list[E]:
     """The records that name one of the ids in a column; archived ones only of customers, who are then refused."""
     found: list[E] = []
-    for part in _parts(ids):
+    for part in batched(ids):
         statement = select(entity).where(column.in_(part)).order_by(*(order or (entity.id,)))
         if entity is not Customer:
             statement = statement.where(entity.archived_at.is_(None))

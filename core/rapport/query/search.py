@@ -34,6 +34,7 @@ from sqlalchemy import (
 )  # fmt: skip
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
+from rapport.db.batches import batched
 from rapport.db.tables import metadata
 from rapport.query.words import MAX_DOCUMENT, MAX_QUERY, Term, Ways, normalise, query_ways, tokens, tokens_of
 
@@ -55,7 +56,6 @@ RECENT, ENOUGH = 10_000, 5_000
 """How many documents PostgreSQL looks at one by one, and how many that have the words."""
 _MAX_TITLE = 80
 _MAX_PLACE = 16_383  # of PostgreSQL
-_CHUNK = 1000
 _LAST_LETTER = "\U0010ffff"
 
 search_document = Table(
@@ -111,7 +111,7 @@ def index_documents(connection: Connection, documents: Iterable[Document], *, ne
     Say `new` when all of them were created just now: then nobody looks for what they replace.
     """
     latest = {(entity, record_id): text for entity, record_id, text in documents}
-    for keys in _chunks(list(latest)):
+    for keys in batched(latest):
         plain = [normalise(latest[key][:MAX_DOCUMENT]) for key in keys]
         _index(
             connection, keys, plain, {} if new or connection.dialect.name != "sqlite" else _known_ids(connection, keys)
@@ -126,7 +126,7 @@ def index_new(connection: Connection, entity: str, ids: Sequence[UUID], texts: S
 
 def forget_documents(connection: Connection, records: Iterable[Key]) -> None:
     """Take records out of the search: (entity, record id)."""
-    for keys in _chunks(list(records)):
+    for keys in batched(records):
         if known := list(_known_ids(connection, keys).values()):
             _delete(connection, search_document.c.id.in_(known))
 
@@ -203,11 +203,6 @@ def _index_on_postgresql(connection: Connection, keys: Sequence[Key], texts: Seq
         "ON CONFLICT (record_id, entity) DO UPDATE SET title = excluded.title, words = excluded.words",
         ([entity for entity, _ in keys], [record_id for _, record_id in keys], titles, words),
     )
-
-
-def _chunks(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
-    for start in range(0, len(keys), _CHUNK):
-        yield keys[start : start + _CHUNK]
 
 
 def _title(plain: str) -> str:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, func, insert, inspect, select
 
 from rapport import hookspecs
 from rapport.access.actors import ADMINISTRATIVE
+from rapport.db.batches import batched
 from rapport.db.engine import insert_columns, is_one
 from rapport.entities import Entity, Extension, Field, table_of, utcnow, uuid7s
 from rapport.entities.custom import PREFIX
@@ -187,8 +188,8 @@ class Bulk:
     ) -> None:
         hook, plugins = listened
         log, seqs = change_log.c, list[int]()
-        for start in range(0, len(ids), 500):
-            mine = (log.entity == self.name, log.record_id.in_(ids[start : start + 500]), log.seq > before)
+        for some in batched(ids):
+            mine = (log.entity == self.name, log.record_id.in_(some), log.seq > before)
             seqs += connection.scalars(select(log.seq).where(*mine))
         same = {"hook": hook, "arguments": {}, "depth": self.unit.depth + 1, "due_at": utcnow()}
         connection.execute(

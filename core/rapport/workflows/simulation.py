@@ -19,6 +19,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, select
 
+from rapport.db.batches import batched
 from rapport.entities import Entity, EntityMeta, utcnow, uuid7
 from rapport.errors import RapportError
 from rapport.i18n.catalogs import _
@@ -182,9 +183,8 @@ class _Player:
     def _take_back(self, rows: Sequence[Any]) -> None:
         """Every record that was changed, as it was when those days began."""
         ours = [row for row in rows if row.entity == self.definition.entity]
-        ids = list(dict.fromkeys(row.record_id for row in ours))
-        for at in range(0, len(ids), 200):
-            for record in self.session.scalars(select(self.entity).where(self.entity.id.in_(ids[at : at + 200]))):
+        for ids in batched(dict.fromkeys(row.record_id for row in ours)):
+            for record in self.session.scalars(select(self.entity).where(self.entity.id.in_(ids))):
                 self.values[record.id] = self._values(record)
         later = set()
         for row in reversed(ours):

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from rapport import Entity, Invalid, Unit, load_values
+from rapport import Entity, Invalid, Unit, batched, load_values
 from rapport import gettext as _
 from rapport_calendar import recurrence, service, zones
 from rapport_calendar.entities import Appointment, Attendee
@@ -60,23 +60,16 @@ def _refusing(event: Event, taken: Taken) -> Iterator[None]:
 
 
 E = TypeVar("E", bound=Entity)
-T = TypeVar("T")
 _Known = dict[tuple[str, str], Appointment]
 
 
 def _known(unit: Unit, events: Sequence[Event]) -> _Known:
     """The actor's appointments that the file speaks of, read at once."""
     found: _Known = {}
-    for part in _in_parts(sorted({event.uid for event in events if event.uid})):
+    for part in batched(sorted({event.uid for event in events if event.uid})):
         mine = (Appointment.owner_id == unit.actor.id, Appointment.uid.in_(part))
         found |= {(each.uid, each.occurrence): each for each in unit.session.scalars(select(Appointment).where(*mine))}
     return found
-
-
-def _in_parts(found: Sequence[T]) -> Iterator[Sequence[T]]:
-    """As many at once as a statement can name."""
-    for start in range(0, len(found), 500):
-        yield found[start : start + 500]
 
 
 def _take_one(unit: Unit, event: Event, known: _Known, taken: Taken, *, cancelled: bool) -> Appointment | None:
@@ -149,7 +142,7 @@ def _put_into_series(changed: Appointment, series: Appointment | None) -> None:
 def _add_people(unit: Unit, attended: Sequence[tuple[Appointment, Event]], taken: Taken) -> None:
     """Who attends, for looking at: nobody is invited by an import."""
     there: dict[UUID, set[str]] = {appointment.id: set() for appointment, _event in attended}
-    for ids in _in_parts(list(there)):
+    for ids in batched(there):
         here = (Attendee.appointment_id.in_(ids), Attendee.archived_at.is_(None))
         for attendee in unit.session.scalars(select(Attendee).where(*here)):
             there[attendee.appointment_id].add(attendee.email)

@@ -8,11 +8,10 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from rapport import Customer, Interaction, Unit
+from rapport import Customer, Interaction, Unit, batched
 from rapport import gettext as _
 from rapport_callcenter.entities import RESULTS, Call, CallList, Disposition, Queue, WrapUp
 
-AT_ONCE = 500
 SCOPED = {"rapport_scoped": True}
 LABELS = {each.value: each.label for each in RESULTS if each.value}
 
@@ -24,13 +23,11 @@ def keep(unit: Unit, calls: Sequence[Call]) -> None:
         return
     names = _names(unit)
     known: dict[UUID, Interaction] = {}
-    ids = list(wanted)
-    for start in range(0, len(ids), AT_ONCE):
-        part = ids[start : start + AT_ONCE]
+    for ids in batched(wanted):
         # Whether or not the one who changes the call, by merging customers for one, sees it.
-        there = unit.session.scalars(select(Interaction).where(Interaction.id.in_(part)), execution_options=SCOPED)
+        there = unit.session.scalars(select(Interaction).where(Interaction.id.in_(ids)), execution_options=SCOPED)
         known |= {each.id: each for each in there}
-        _note_organisations(unit, [wanted[each].customer_id for each in part])
+        _note_organisations(unit, [wanted[each].customer_id for each in ids])
     made = []
     for interaction_id, call in wanted.items():
         values = _values(call, names)

@@ -13,6 +13,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from rapport import batched
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -24,6 +26,7 @@ FEWEST = 3
 FADES = 0.7
 """What a purchase counts for, of what the next later one does."""
 AT_ONCE = 500
+"""Customers whose scores for every product are in memory together."""
 Id = TypeVar("Id", bound=Hashable)
 Item = TypeVar("Item", bound=Hashable)
 
@@ -91,9 +94,7 @@ class Baskets(Generic[Id, Item]):
         if offered is not None:
             shown[:] = False
             shown[[self.column[item] for item in offered if item in self.column]] = True
-        known = [customer for customer in customers if customer in self.place]
-        for start in range(0, len(known), AT_ONCE):
-            some = known[start : start + AT_ONCE]
+        for some in batched((customer for customer in customers if customer in self.place), AT_ONCE):
             places = [self.place[customer] for customer in some]
             scores = (self.lately[places] @ self.near).toarray()
             scores[:, ~shown] = 0

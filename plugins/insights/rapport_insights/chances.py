@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from rapport import batched
 from rapport_insights.features import Feature, Values, features_of, matrix_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ CLEARLY = 0.99
 TREES, DEPTH, RATE, PART = 80, 3, 0.1, 0.5
 SEED = 1
 AT_ONCE = 5000
+"""Rows that are in memory together as a matrix."""
 STEPS = 2 * FOLDS + 3
 Tell = Callable[[int], None]
 Tree = tuple[tuple[int, int, int, float], ...]
@@ -68,13 +70,12 @@ class Chances:
         """How likely it is for each row, between 0 and 1."""
         import numpy as np
 
-        parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
+        parts = batched(rows, AT_ONCE)
         return np.concatenate([np.zeros(0), *(_chance(self._logits(matrix_of(self.features, part))) for part in parts)])
 
     def reasons(self, rows: Sequence[Values], most: int = 4, least: float = 0.1) -> list[list[Reason]]:
         """For each row, the facts that move its chance most, beside what customers have in general."""
-        parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
-        return [told for part in parts for told in self._reasons(part, most, least)]
+        return [told for part in batched(rows, AT_ONCE) for told in self._reasons(part, most, least)]
 
     def _reasons(self, rows: Sequence[Values], most: int, least: float) -> list[list[Reason]]:
         import numpy as np

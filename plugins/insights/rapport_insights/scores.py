@@ -8,10 +8,9 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from rapport import Customer, Extension, Site, Unit, system
+from rapport import Customer, Extension, Site, Unit, batched, system
 from rapport_insights.kinds import Scores
 
-AT_ONCE = 500
 ACTOR = system("insights")
 
 
@@ -32,12 +31,12 @@ def write_scores(
         each for each in sorted(there & {*scores, *kept})
         if kept.get(each) != tuple(scores.get(each, nothing).get(name) for name in fields)
     ]  # fmt: skip
-    changed = 0
-    for start in range(0, len(wrong), AT_ONCE):
-        some = wrong[start : start + AT_ONCE]
+    changed = done = 0
+    for some in batched(wrong):
         with site.write(ACTOR) as unit:
             changed += _write(unit, into, fields, some, scores)
-        tell(min(start + AT_ONCE, len(wrong)), len(wrong))
+        done += len(some)
+        tell(done, len(wrong))
     return sum(each in scores for each in there), changed
 
 

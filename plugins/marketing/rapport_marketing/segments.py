@@ -10,12 +10,25 @@ from uuid import UUID
 from sqlalchemy import Index, Select, UniqueConstraint, func, insert, select, update
 from sqlalchemy.orm import Mapped, Session
 
-from rapport import Customer, Entity, JobContext, Owned, Problem, Reader, Unit, field, ref, utcnow, uuid7, wrong_with
+from rapport import (
+    Customer,
+    Entity,
+    JobContext,
+    Owned,
+    Problem,
+    Reader,
+    Unit,
+    batched,
+    field,
+    ref,
+    utcnow,
+    uuid7,
+    wrong_with,
+)
 from rapport import gettext as _
 from rapport_marketing.common import WORK, WRITTEN_BY_ITSELF
 from rapport_marketing.lists import ListMember
 
-AT_ONCE = 1000
 FILTER_HELP = 'As above the list of customers: tags has "vip" and marketing_decision = "invest". Left empty: everybody.'
 
 
@@ -118,21 +131,17 @@ def _compare(unit: Unit, segment: Segment, today: dt.date) -> None:
     begun = session.scalar(known.limit(1)) is not None
     gone = select(rows.id).where(of_it, rows.left_on.is_(None), rows.customer_id.not_in(inside))
     back = select(rows.id).where(of_it, rows.left_on.is_not(None), rows.customer_id.in_(inside))
-    for ids in _parts(session.scalars(gone).all()):
+    for ids in batched(session.scalars(gone).all()):
         connection.execute(update(rows).where(rows.id.in_(ids)).values(left_on=today))
-    for ids in _parts(session.scalars(back).all()):
+    for ids in batched(session.scalars(back).all()):
         connection.execute(update(rows).where(rows.id.in_(ids)).values(left_on=None, entered_on=today))
     now = utcnow()
-    for ids in _parts(session.scalars(inside.where(Customer.id.not_in(known))).all()):
+    for ids in batched(session.scalars(inside.where(Customer.id.not_in(known))).all()):
         connection.execute(insert(rows), [
             {"id": uuid7(), "version": 1, "created_at": now, "updated_at": now, "segment_id": segment.id,
              "customer_id": each, "entered_on": today if begun else None}
             for each in ids
         ])  # fmt: skip
-
-
-def _parts(ids: Sequence[Any]) -> list[Sequence[Any]]:
-    return [ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE)]
 
 
 def came_and_went(reader: Reader, segment: Segment, since: dt.date) -> tuple[int, int]:

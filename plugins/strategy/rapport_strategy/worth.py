@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Mapped
 
-from rapport import Choice, Customer, Extension, Invalid, JobContext, Problem, Reader, field
+from rapport import Choice, Customer, Extension, Invalid, JobContext, Problem, Reader, batched, field
 from rapport import gettext as _
 from rapport_strategy import hookspecs
 from rapport_strategy.common import formats_of
@@ -20,7 +20,6 @@ from rapport_strategy.hookspecs import Worth
 from rapport_strategy.measuring import column_of_currency
 
 JOB = "strategy.decide"
-AT_ONCE = 500
 TENTHS = 10
 DECISIONS = [
     Choice("invest", "Invest", "green"),
@@ -69,8 +68,8 @@ def decide_all(context: JobContext) -> str:
         today = reader.today()
     places = tenths(profits)
     invest = int(site.settings.get("strategy.invest_tenths") or 2)
-    changed = 0
-    for number, ids in enumerate(_in_parts([*profits, *_forgotten(context, profits)])):
+    looked = changed = 0
+    for ids in batched([*profits, *_forgotten(context, profits)]):
         with site.write(context.actor) as unit:
             rows = {each.of_id: each for each in unit.session.scalars(select(Tenth).where(Tenth.of_id.in_(ids)))}
             for customer_id in ids:
@@ -87,7 +86,8 @@ def decide_all(context: JobContext) -> str:
                 for name, value in {**facts, "decided_on": today}.items():
                     setattr(row, name, value)
                 unit.session.add(row)
-        context.progress(min((number + 1) * AT_ONCE, len(profits)), len(profits))
+        looked += len(ids)
+        context.progress(min(looked, len(profits)), len(profits))
     return _("%(num)s customers were looked at, %(changed)s changed.", num=len(profits), changed=changed)
 
 
@@ -96,11 +96,6 @@ def _forgotten(context: JobContext, profits: Mapping[UUID, Decimal]) -> list[UUI
     with context.site.read(context.actor) as reader:
         placed = reader.session.scalars(select(Tenth.of_id).where(Tenth.tenth.is_not(None)))
         return [each for each in placed if each not in profits]
-
-
-def _in_parts(ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
-    for begin in range(0, len(ids), AT_ONCE):
-        yield ids[begin : begin + AT_ONCE]
 
 
 def kept_by(reader: Reader, source: Worth) -> dict[UUID, Decimal]:
@@ -138,10 +133,10 @@ def measured(reader: Reader) -> dict[UUID, Decimal]:
     today, currency = reader.today(), str(reader.site.settings.get("core.currency"))
     since = today - dt.timedelta(days=round(months * 30.4375))
     found: dict[UUID, Decimal] = {}
-    live = list(reader.session.scalars(select(Customer.id).where(Customer.archived_at.is_(None)).order_by(Customer.id)))
+    living = select(Customer.id).where(Customer.archived_at.is_(None)).order_by(Customer.id)
+    live = [str(each) for each in reader.session.scalars(living)]
     for name, sign in [*((each, 1) for each in plus), *((each, -1) for each in minus)]:
-        for begin in range(0, len(live), ASKED_AT_ONCE):
-            keys = tuple(str(each) for each in live[begin : begin + ASKED_AT_ONCE])
+        for keys in batched(live, ASKED_AT_ONCE):
             try:
                 said = answer(reader, Question(measures=(name,), rows=("core.customer",), since=since, until=today,
                                                where={"core.customer": keys}))  # fmt: skip

@@ -12,7 +12,7 @@ from babel import Locale
 from babel.dates import format_skeleton
 from sqlalchemy import Date, Integer, cast, func, select
 
-from rapport import Dimension, Field, Formats, Reader, column_of
+from rapport import Dimension, Field, Formats, Reader, batched, column_of
 from rapport import gettext as _
 from rapport.figures import TOLD_APART, ScopedSession, field_at, way_to
 from rapport.i18n import calendars, catalogs
@@ -282,8 +282,7 @@ def _records(axis: Axis, site: Site, session: ScopedSession, values: Mapping[str
     meta = entity.meta
     ids = [value for key, value in values.items() if key not in {HIDDEN, REST, ""}]
     found: dict[str, Member] = {}
-    for start in range(0, len(ids), 1000):
-        some = ids[start : start + 1000]
+    for some in batched(ids):
         title = getattr(entity, meta.display)
         for record_id, text in session.execute(select(entity.id, title).where(entity.id.in_(some))):
             url = f"/{meta.name}/{record_id}" if meta.listed else ""

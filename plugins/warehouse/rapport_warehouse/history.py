@@ -24,13 +24,12 @@ from sqlalchemy import (
     select,
 )
 
-from rapport import Customer, Entity
+from rapport import Customer, Entity, batched
 from rapport.entities import table_of
 from rapport.entities.types import Instant
 from rapport.records.log import change_log
 
 TABLE = "warehouse_customer_history"
-IDS_AT_ONCE = 500
 REFERENCES = ("owner_id", "team_id")
 ADDRESS = ("country", "city")
 
@@ -109,8 +108,7 @@ def intervals(connection: Connection, ids: Sequence[UUID]) -> Iterator[list[Inte
     customers = table_of(Customer)
     wanted = [customers.c[name] for name in ("id", "created_at", "owner_id", "team_id", "kind", "address")]
     about = select(change_log.c.record_id, change_log.c.at, change_log.c.action, change_log.c.changes)
-    for start in range(0, len(ids), IDS_AT_ONCE):
-        some = ids[start : start + IDS_AT_ONCE]
+    for some in batched(ids):
         changes: dict[UUID, list[Any]] = {}
         for change in connection.execute(
             about.where(change_log.c.entity == "customer", change_log.c.record_id.in_(some)).order_by(change_log.c.seq)

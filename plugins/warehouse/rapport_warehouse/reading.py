@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import URL, Connection, make_url
 
-from rapport import RapportError
+from rapport import RapportError, batched
 from rapport_warehouse import pump
 from rapport_warehouse.pump import PLACE
 from rapport_warehouse.shape import Kept, Shape
@@ -26,6 +26,7 @@ AT_FIRST = 5_000
 AT_ONCE = 200_000
 """Rows of a table that are in memory together while it is read whole."""
 IDS_AT_ONCE = 20_000
+"""Ids in one statement: they are one value to it, whatever their number."""
 PIPE = 1 << 20
 """Bytes on the way from the pump to us."""
 
@@ -111,8 +112,7 @@ class Source:
     def rows(self, connection: Connection, shape: Shape, ids: Sequence[UUID]) -> Iterator[Any]:
         """The rows with these ids that there are, as Arrow tables of the same columns."""
         columns = ", ".join(self._read(column) for column in shape.columns)
-        for start in range(0, len(ids), IDS_AT_ONCE):
-            some = ids[start : start + IDS_AT_ONCE]
+        for some in batched(ids, IDS_AT_ONCE):
             values: Any = json.dumps([each.hex for each in some]) if self.sqlite else list(some)
             within = "IN (SELECT value FROM json_each(?))" if self.sqlite else "= ANY(%s)"
             statement = f'SELECT {columns} FROM "{shape.table}" WHERE id {within}'  # noqa: S608 - names of ours

@@ -7,7 +7,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -19,6 +18,7 @@ from rapport.builtin.exchange.lookups import Lookup, make_missing
 from rapport.builtin.exchange.readers import BadRow, Table
 from rapport.builtin.exchange.runs import RowProblem, Run
 from rapport.contributions import ImportStep
+from rapport.db.batches import batched
 from rapport.entities import Entity, Field, column_of
 from rapport.entities.base import read_extensions
 from rapport.errors import Conflict, Forbidden, Invalid, NotFound, Problem, Stale
@@ -138,11 +138,9 @@ class Importer:
         if self.seen is not None:
             self.seen.close()
 
-    def chunks(self, skip: int) -> Iterator[list[Any]]:
-        """The records of the file after so many, in lists."""
-        records = self.table.iter_lists(skip)
-        while chunk := list(islice(records, CHUNK)):
-            yield chunk
+    def chunks(self, skip: int) -> Iterator[Sequence[Any]]:
+        """The records of the file after so many, as many as go into one transaction."""
+        return batched(self.table.iter_lists(skip), CHUNK)
 
     def prepare(self, unit: Unit) -> None:
         """Read what holds for all rows, once: the constants."""
@@ -481,15 +479,13 @@ class Importer:
         if not keyed:
             return
         columns = [column_of(self.entity, self.meta.fields[name]) for name in names]
-        keys = list(dict.fromkeys(key for _row, key in keyed))
         found: dict[Any, list[UUID]] = {}
-        for start in range(0, len(keys), 500):
-            part = keys[start : start + 500]
+        for keys in batched(dict.fromkeys(key for _row, key in keyed)):
             statement = select(self.entity.id, *columns)
             if len(columns) == 1:
-                statement = statement.where(columns[0].in_([key[0] for key in part]))
+                statement = statement.where(columns[0].in_([key[0] for key in keys]))
             else:
-                statement = statement.where(tuple_(*columns).in_(part))
+                statement = statement.where(tuple_(*columns).in_(keys))
             if names != ["id"]:
                 statement = statement.where(self.entity.archived_at.is_(None))
             for record_id, *key in unit.session.execute(statement):  # type: ignore[assignment]
@@ -545,8 +541,8 @@ class Importer:
             values = [row.state[each.name] for row in rows if each.name in row.state]
             column = self.entity.__table__.c[each.name]
             taken[each.name] = set()
-            for start in range(0, len(values), 500):
-                statement = select(column).where(column.in_(values[start : start + 500]))
+            for some in batched(values):
+                statement = select(column).where(column.in_(some))
                 taken[each.name] |= set(unit.session.connection().scalars(statement))
         return taken
 
@@ -571,10 +567,8 @@ class Importer:
             return []
         held: list[Any] = []
         for name, lookup in self.lookups.items():
-            ids = list({row.state[name] for row in rows if name in row.state})
-            for start in range(0, len(ids), 500):
-                statement = select(lookup.target).where(lookup.target.id.in_(ids[start : start + 500]))
-                held += unit.session.scalars(statement)
+            for ids in batched({row.state[name] for row in rows if name in row.state}):
+                held += unit.session.scalars(select(lookup.target).where(lookup.target.id.in_(ids)))
         return held
 
     def _insert(self, unit: Unit, part: Sequence[tuple[FileRow, Entity]], bulk: Bulk) -> None:
@@ -619,10 +613,9 @@ class Importer:
     def _to_change(self, unit: Unit, rows: Sequence[FileRow]) -> dict[UUID, Any]:
         self.actor.require(self.meta.permission("update"))
         scope = row_scope(self.entity, self.actor, "update")
-        ids = [row.match for row in rows]
         found: dict[UUID, Any] = {}
-        for start in range(0, len(ids), 500):
-            statement = select(self.entity).where(self.entity.id.in_(ids[start : start + 500]))
+        for ids in batched(row.match for row in rows):
+            statement = select(self.entity).where(self.entity.id.in_(ids))
             if scope is not None:
                 statement = statement.where(scope)
             records = list(unit.session.scalars(statement))

@@ -10,6 +10,7 @@ from uuid import UUID
 from rapidfuzz import fuzz, process
 from sqlalchemy import select
 
+from rapport.db.batches import batched
 from rapport.entities import Entity, EntityMeta, Field, entity_class
 from rapport.i18n.catalogs import _
 from rapport.query.fold import fold
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 SMALL = 2000
 """Of a kind with no more records than this, all titles are read once: case and accents do not count then."""
 KEPT = 50_000
-BATCH = 500
 NATURAL_KEYS = ("email", "reference", "code", "number", "value")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
@@ -129,11 +129,8 @@ class Lookup:
         by_value: dict[Any, list[str]] = {}
         for text, value in asked.items():
             by_value.setdefault(value, []).append(text)
-        values = list(by_value)
-        for start in range(0, len(values), BATCH):
-            statement = select(self.target.id, column).where(
-                column.in_(values[start : start + BATCH]), self.target.archived_at.is_(None)
-            )
+        for values in batched(by_value):
+            statement = select(self.target.id, column).where(column.in_(values), self.target.archived_at.is_(None))
             for record_id, value in reader.session.execute(statement):
                 for text in by_value.get(value, ()):
                     found[text][record_id] = None
