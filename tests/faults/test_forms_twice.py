@@ -6,20 +6,25 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from rapport_portal import Account
+from rapport_portal.accounts import enter, new_link
 from sqlalchemy import func, select
 
-from rapport import Conflict, Invalid, Purpose
+from rapport import Attachment, Conflict, Invalid, Purpose, system
+from rapport.files import FOLDER, stored_file
 from rapport.plugins import discover
 from rapport.records.log import change_log
 from rapport.records.once import SentForm
 from rapport.testing.app import PASSWORD, TestApp
 from rapport.testing.values import Examples
 from tests.faults.sites import Client, at_once, clients, fill, served_here
-from tests.sheets import Sheet, sheets
+from tests.sheets import FILES, Sheet, sheets
 from tests.torture import is_turn, tally, tries
 
 pytestmark = pytest.mark.timeout(tries(600, long=7200))
@@ -174,6 +179,132 @@ def test_whatever_is_pressed_twice_on_a_page_of_its_own_makes_no_more_than_once(
     assert uploads > 3, forms
     tally("D4", "forms on pages of their own, sent twice at once and once more", tried=3 * len(forms),
           effects=effects, twice=0)  # fmt: skip
+
+
+# Files of a form -----------------------------------------------------------------------------------------------------
+
+
+def on_disk(app: TestApp) -> list[Path]:
+    return [each for each in (app.site.config.files / FOLDER).rglob("*") if each.is_file()]
+
+
+def sweep(app: TestApp, clock: Any) -> list[Path]:
+    """The files that are left when so much time has passed that those which no record holds are swept away."""
+    app.settle()
+    for days in (2, 31):  # what is free is noted first, and then forgotten
+        clock.forward(days=days)
+        app.settle()
+    return on_disk(app)
+
+
+def logged(app: TestApp, tabs: list[Client]) -> tuple[Counter[str], Counter[str]]:
+    """A call with a file is noted beside a customer, by a form that is sent twice at once and once more."""
+    ada = app.create_customer(name="Ada")
+    tabs[0].sign_in(app.admin.email, PASSWORD)
+    path = f"/customer/{ada.id}"
+    page = tabs[0].ask("GET", path).body.decode()
+    (sheet,) = (each for each in sheets(page, path) if each.action == f"{path}/log")
+    made, too_many, _led = pressed(app, tabs, sheet)
+    return made, too_many
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_of_a_file_that_is_sent_twice_one_is_left_and_opens(app: TestApp, clock: Any) -> None:
+    with served_here(app) as base, clients(base, 2) as tabs:
+        made, too_many = logged(app, tabs)
+        assert (made["interaction"], made["attachment"], +too_many) == (1, 1, Counter())
+        stored = len(on_disk(app))
+        left = sweep(app, clock)
+        assert [each.read_bytes() for each in left] == [FILES[""][1]]
+        with app.site.read(app.admin) as reader:
+            (attachment,) = reader.all(Attachment)
+        with app.browser().get(f"/attachment/{attachment.id}/file/file") as answer:
+            assert answer.data == FILES[""][1]
+    tally("D4", "the file of a form, sent twice at once and once more", tried=3, stored=stored, left=len(left))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_files_that_are_left_twice_are_found_out(app: TestApp, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: each press has its effect, as it had before."""
+    monkeypatch.setattr(SentForm, "begin", lambda form, unit: None)
+    with served_here(app) as base, clients(base, 2) as tabs:
+        made, _too_many = logged(app, tabs)
+        left = sweep(app, clock)
+    assert made["attachment"] == len(left) == 3
+    tally("D4", "the file of a form, sent twice at once and once more", control=len(left) - 1)
+
+
+# The portal ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Portal:
+    """What came of the forms that a customer sent in the portal, each twice at once and once more."""
+
+    forms: dict[str, Counter[str]] = field(default_factory=dict)
+    """What each of them made."""
+    uploads: int = 0
+    """How many of those that made something had a file."""
+    kept: int = 0
+    """How many files records hold, which no sweep takes."""
+    too_many: list[tuple[str, Counter[str]]] = field(default_factory=list)
+
+
+def pressed_in_portal(app: TestApp) -> Portal:
+    """Send each form of the pages that a customer finds from the first one."""
+    found, seen, pages = Portal(), {"/portal/"}, ["/portal/"]
+    ada = app.create_customer(name="Ada", email="ada@example.com")
+    with app.site.write(system("test")) as unit:
+        token = new_link(unit, unit.create(Account, {"customer_id": ada.id}))
+        Examples().make(unit, app.site.entities["products.product"])  # something to have bought
+    with served_here(app) as base, clients(base, 2) as tabs:
+        tabs[0].cookies["rapport_portal"] = enter(app.site, token) or ""
+        for path in pages:
+            page = tabs[0].ask("GET", path)
+            if page.status != 200 or not page.headers.get("content-type", "").startswith("text/html"):
+                continue
+            for sheet in sheets(page.body.decode(), path):
+                if (kind := of_any(sheet.action)) not in found.forms:
+                    found.forms[kind], too_many, _led = pressed(app, tabs, sheet)
+                    found.uploads += bool(sheet.files and found.forms[kind])
+                    found.too_many += [(path, too_many)] if too_many else []
+            for link in re.findall(r'href="(/portal/[^"?#]*)"', tabs[0].ask("GET", path).body.decode()):
+                if of_any(link) not in seen:
+                    seen.add(of_any(link))
+                    pages.append(link)
+    with app.site.db.read() as connection:
+        held = select(func.count()).select_from(stored_file).where(stored_file.c.free_since.is_(None))
+        found.kept = connection.scalar(held) or 0
+    return found
+
+
+def of_any(path: str) -> str:
+    """The same for one record as for another."""
+    return re.sub(r"[0-9a-f-]{36}", "…", path)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_a_customer_sends_twice_in_the_portal_has_its_effect_once(everything: TestApp) -> None:
+    found = pressed_in_portal(everything)
+    effects = sum(map(bool, found.forms.values()))
+    assert found.too_many == []
+    assert effects > 4, found.forms
+    assert found.uploads == found.kept > 1
+    tally("D4", "forms of the portal, sent twice at once and once more", tried=3 * len(found.forms), effects=effects,
+          files=found.kept, twice=0)  # fmt: skip
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_a_customer_does_twice_by_pressing_twice_is_found_out(
+    everything: TestApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control, as above."""
+    monkeypatch.setattr(SentForm, "begin", lambda form, unit: None)
+    found = pressed_in_portal(everything)
+    caught = sum(too_many.total() for _path, too_many in found.too_many)
+    assert caught > 4
+    assert found.kept == 3 * found.uploads
+    tally("D4", "forms of the portal, sent twice at once and once more", control=caught)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
