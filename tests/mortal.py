@@ -12,6 +12,7 @@ that begins then. With `keep` the application is opened before the fork: quicker
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import re
@@ -156,6 +157,7 @@ def main() -> None:
     if installed:
         sys.path.insert(0, installed)
     _warm_up(keep)
+    gc.freeze()  # no fork looks for rubbish among what is loaded: that took most of opening a site
     while True:
         try:
             order = pickle.load(orders)

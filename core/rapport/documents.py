@@ -169,7 +169,15 @@ class _Paper:
         for text in paper.closing:
             self.page.ln(4)
             self.line(text)
+        self.leave_shaping_out()
         return bytes(self.page.output())
+
+    def leave_shaping_out(self) -> None:
+        """Take out of the fonts what shapes texts: that is done, and no file holds it. Reading it took a third."""
+        for font in self.page.fonts.values():
+            tables: Any = font.ttfont  # type: ignore[union-attr]  # we add no other kind of font
+            for tag in {"GDEF", "GPOS", "GSUB"} & {*tables.keys()}:
+                del tables[tag]
 
     def table(self, table: Table) -> None:
         """The head and the rows."""

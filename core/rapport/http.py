@@ -172,12 +172,17 @@ class Address(Rule):
     """
 
     def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        write = functools.cache(super()._compile_builder)
+        return _first_build_unknown if append_unknown else _first_build
 
-        def build(rule: Rule, **values: Any) -> tuple[str, str]:
-            return write(append_unknown)(rule, **values)
 
-        return build
+def _first_build(rule: Rule, **values: Any) -> tuple[str, str]:
+    rule._build = Rule._compile_builder(rule, append_unknown=False).__get__(rule)
+    return rule._build(**values)
+
+
+def _first_build_unknown(rule: Rule, **values: Any) -> tuple[str, str]:
+    rule._build_unknown = Rule._compile_builder(rule, append_unknown=True).__get__(rule)
+    return rule._build_unknown(**values)
 
 
 def bare_app(name: str, site: Site) -> Flask:

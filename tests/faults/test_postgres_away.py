@@ -102,6 +102,7 @@ class Load(AtWork):
             self.broken.append(f"{what}: {error!r}")
         self.answers[what, status] += 1
         if status == 503:
+            client.close()  # as the server may: it has answered before it read what was sent
             self._stop.wait(0.05)
         return status
 

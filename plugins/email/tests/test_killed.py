@@ -7,6 +7,7 @@ file is the worker: it forks one for every order, a line of JSON on its standard
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import json
 import os
 import signal
@@ -23,7 +24,7 @@ from rapport_email.entities import Place
 from rapport_email.inbox import ask_for
 from rapport_email.testing import Mailboxes, MailServer, mail, make_account
 
-from rapport import Attachment, Interaction, Message, send
+from rapport import Attachment, Config, Interaction, Message, Site, send
 from rapport.testing import TestApp
 
 LATER = 600
@@ -130,8 +131,11 @@ class Workers:
 
 
 def _serve() -> None:
-    for line in sys.stdin:
+    for number, line in enumerate(sys.stdin):
         order = json.loads(line)
+        if number == 0:  # what is loaded now, and looked through for rubbish, is not in every fork
+            _open(order["home"], order["url"]).close()
+            gc.freeze()
         child = os.fork()
         if child == 0:
             _work(**order)
@@ -142,18 +146,21 @@ def _serve() -> None:
         sys.stdout.flush()
 
 
+def _open(home: str, url: str) -> Site:
+    return Site.open(Config(
+        home=Path(home), database_url=url, secret_key="test " * 8, testing=True, plugins=("email",),
+    ))  # fmt: skip
+
+
 def _work(*, home: str, url: str, kill_at: int, before: bool, later: int) -> None:
     from sqlalchemy import event
 
-    from rapport import Config, Site
     from rapport.entities import types
     from rapport.worker import work
 
     if later:
         types.clock = lambda: dt.datetime.now(dt.UTC) + dt.timedelta(seconds=later)
-    site = Site.open(Config(
-        home=Path(home), database_url=url, secret_key="test " * 8, testing=True, plugins=("email",),
-    ))  # fmt: skip
+    site = _open(home, url)
     count = 0
 
     def commit(_connection: Any) -> None:
