@@ -194,14 +194,17 @@ def papers_of(world: World, who: Principal) -> Iterator[tuple[str, bytes]]:
             yield path, answer.get_data()
 
 
-def searched(world: World, who: Principal) -> tuple[int, int, list[str]]:
-    """How many papers somebody gets, how many canaries are on them, and which have one that they should not."""
+def searched(world: World, who: Principal, most: int | None = None) -> tuple[int, int, list[str]]:
+    """How many papers somebody gets, how many canaries are on them, and which have one that they should not: `most` of
+    them, for who wants to see only that they are found."""
     made, found, wrong = 0, 0, []
     for path, paper in papers_of(world, who):
         text = unpacked(paper)
         made, found = made + 1, found + len(tokens_in(text))
         if leaked(who, text):
             wrong.append(path)
+        if len(wrong) == most:
+            break
     return made, found, wrong
 
 
@@ -229,7 +232,7 @@ def test_every_module_that_draws_is_known() -> None:
 
 def test_papers_of_others_are_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rapport.records.session.row_scope", lambda *_: None)
-    _made, _found, wrong = searched(world, world.principals["member A"])
+    _made, _found, wrong = searched(world, world.principals["member A"], most=None if LONG else 3)
     assert wrong
     tally("A1", "PDFs, read and searched for canaries", tried=0, control=len(wrong))
 

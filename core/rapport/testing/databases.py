@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
@@ -114,6 +114,8 @@ def drop(*names: str) -> None:
 def _drop_all() -> None:
     drop(*_spare)
     drop_unwanted()
+    if (server := postgres_server()) is not None:
+        _engine(server).dispose()
 
 
 def drop_unwanted() -> None:
@@ -125,11 +127,14 @@ def drop_unwanted() -> None:
             connection.execute(text(f"DROP DATABASE IF EXISTS {_unwanted.pop()} WITH (FORCE)"))
 
 
-@contextlib.contextmanager
-def _administrating(server: str) -> Iterator[Connection]:
-    engine = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        yield connection
+def _administrating(server: str) -> contextlib.AbstractContextManager[Connection]:
+    """The one connection of this process to the server itself: to make one takes as long as what is asked of it."""
+    return _engine(server).connect()
+
+
+@functools.cache
+def _engine(server: str) -> Engine:
+    return create_engine(server, pool_size=1, isolation_level="AUTOCOMMIT")
 
 
 def _create(connection: Connection, name: str, template: str | None) -> None:
