@@ -6,15 +6,14 @@ from typing import Any
 
 from rapport.builtin.web.design import STATIC
 
-
 AXE = STATIC / "test" / "axe.min.js"
 
 
 def violations(page: Any, within: str = "html", *, contrast: bool = True) -> list[tuple[str, list[str]]]:
     """The rules a page breaks, with the first places. Asked through the debugger: the page keeps its strict policy.
 
-    `within` is what is looked at: `main` where the menus around it were seen on another page. `contrast` takes more than
-    half of the time.
+    `within` is what is looked at: `main` where the menus around it were seen on another page. `contrast` takes more
+    than half of the time.
     """
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE.read_text("utf-8"))

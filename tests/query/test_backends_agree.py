@@ -161,7 +161,7 @@ def test_memory_sqlite_and_postgresql_find_the_same_rows(
         asked=st.lists(filters, min_size=3, max_size=6),
     )
     usual = settings(derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-    settings(usual, max_examples=tries(500, long=20_000))(of_any(agree))()
+    settings(usual, max_examples=tries(300, long=20_000))(of_any(agree))()
     counted = tried
     # The defect: one of the three compares texts as they are written.
     monkeypatch.setattr("rapport.query.memory.fold", lambda text: text)

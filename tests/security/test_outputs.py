@@ -182,7 +182,7 @@ def papers_of(world: World, who: Principal) -> Iterator[tuple[str, bytes]]:
             fits = offered(reader).fits
         for place, (measure, fitting) in enumerate(fits.items()):
             for number, at in enumerate(sorted(fitting)):
-                if (place + number) % (2 if LONG else 60) == 0:
+                if (place + number) % (2 if LONG else 90) == 0:
                     asked.append(f"/warehouse/export?measure={measure}&at.{at}=rows&format=pdf")
     for path in asked:
         way = who.way(path)

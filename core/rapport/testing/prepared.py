@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from importlib_metadata import distribution
-from sqlalchemy import make_url
+from sqlalchemy import create_engine, inspect, make_url
+from sqlalchemy.pool import NullPool
 
 from rapport.config import Config
 from rapport.entities import utcnow
@@ -121,7 +122,6 @@ def _place(name: str) -> Path:
 
 
 def _empty(url: str) -> bool:
-    import psycopg
-
-    with psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)) as connection:
-        return connection.execute("SELECT to_regclass('site')").fetchone() == (None,)
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        return not inspect(connection).has_table("site")

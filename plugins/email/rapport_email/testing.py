@@ -203,7 +203,8 @@ class Mailboxes:
             f"service imap-login {{\n chroot =\n inet_listener imap {{\n port = {self.port}\n }}\n"
             " inet_listener imaps {\n port = 0\n }\n}",
             "auth_failure_delay = 0 secs",  # nobody guesses here, and no wrong password of a test waits for two seconds
-            "service anvil {\n chroot =\n unix_listener anvil-auth-penalty {\n mode = 0\n }\n}", "service auth {\n client_limit = 500\n}",
+            "service anvil {\n chroot =\n unix_listener anvil-auth-penalty {\n mode = 0\n }\n}",
+            "service auth {\n client_limit = 500\n}",
         ]) + "\n"  # fmt: skip
 
 
