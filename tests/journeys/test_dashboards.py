@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.axe import violations
+from tests.torture import LONG
 
 from .conftest import ARTEFACTS, PHONE, WIDE
 
@@ -28,6 +29,8 @@ def test_each_ready_dashboard_stands_and_its_picture_is_kept_to_be_looked_at(
     assert len(ready) >= 4
     wrong: list[Any] = []
     for number, path in enumerate(ready):
+        if not LONG and number % 2 != (lang == "fa"):
+            continue  # it is the other one's
         page.goto(path)
         page.wait_for_function(DRAWN)
         assert page.locator(".dash-card").count() >= 8, path
