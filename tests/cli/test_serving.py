@@ -276,8 +276,11 @@ def test_two_workers_count_together_and_say_everything_in_json(sqlite_home: Path
             urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10).close()
             asked += 1
             while len(healthy) < asked:
-                output += (said := server.stdout.readline())
-                healthy += [line for line in [_as_json(said)] if line.get("route") == "/health"]
+                said = server.stdout.readline()
+                assert said, f"the server has ended: {output}"
+                output += said
+                if (line := _as_json(said)).get("route") == "/health":
+                    healthy.append(line)
         figures = urllib.request.Request(
             f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {token}"}
         )

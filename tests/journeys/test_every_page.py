@@ -21,9 +21,9 @@ DOWNLOADS = (".csv", ".xlsx", ".pdf", ".ics", ".vcf", ".zip")
 
 
 def pages(page: Any, half: int) -> Iterator[tuple[str, bool]]:
-    """Go to every page in the menus and in the administration, and from every list to its first record, which is said.
+    """Go to every page in the menus and in the administration, and from every list to its first record.
 
-    One of two walks goes to each, in `make torture` both do.
+    Says for each whether it is such a record's. One of two walks goes to each, in `make torture` both do.
     """
     menus = dict.fromkeys(["/", "/account", "/imports", "/import"])
     menus |= dict.fromkeys(page.eval_on_selector_all(".r-nav a, #quick-create a", "all => all.map(a => a.pathname)"))

@@ -129,21 +129,6 @@ def taken_by_workflows(app: TestApp, columns: Mapping[str, Sequence[str]]) -> tu
     return tried, taken
 
 
-def test_no_step_of_a_workflow_sets_them(everything: TestApp) -> None:
-    tried, taken = taken_by_workflows(everything, all_closed(everything))
-    assert taken == []
-    tally("A6", "columns that are not for input, set by workflows", tried=tried, written=0)
-
-
-def test_a_step_of_a_workflow_that_may_set_them_is_found(everything: TestApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    columns = all_closed(everything)
-    for_input(monkeypatch)
-    _tried, taken = taken_by_workflows(everything, columns)
-    assert len(taken) > 100
-    assert [each for each in taken if each.startswith("a definition")]
-    tally("A6", "columns that are not for input, set by workflows", tried=0, control=len(taken))
-
-
 def taken_by_hooks(app: TestApp, columns: Mapping[str, Sequence[str]]) -> tuple[int, list[str]]:
     """How many columns were named in mappings of inbound hooks, and those that a line may fill."""
     customers = {f"customer.{name}": "task" for name in columns["customer"]}
@@ -156,21 +141,30 @@ def taken_by_hooks(app: TestApp, columns: Mapping[str, Sequence[str]]) -> tuple[
     return len(lines), taken
 
 
-def test_no_line_of_an_inbound_hook_fills_them(everything: TestApp) -> None:
-    tried, taken = taken_by_hooks(everything, all_closed(everything))
+DOORS = [
+    ("set by workflows", taken_by_workflows, "a definition"),
+    ("in mappings of inbound hooks", taken_by_hooks, "task: customer."),
+]
+"""How columns are named there, how many are taken, and how the rarer way of naming them begins."""
+
+
+@pytest.mark.parametrize(("how", "taken_by", "_rarer"), DOORS, ids=["workflows", "hooks"])
+def test_no_such_column_is_taken(everything: TestApp, how: str, taken_by: Any, _rarer: str) -> None:
+    tried, taken = taken_by(everything, all_closed(everything))
     assert taken == []
-    tally("A6", "columns that are not for input, in mappings of inbound hooks", tried=tried, written=0)
+    tally("A6", f"columns that are not for input, {how}", tried=tried, written=0)
 
 
-def test_a_line_of_an_inbound_hook_that_may_fill_them_is_found(
-    everything: TestApp, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("how", "taken_by", "rarer"), DOORS, ids=["workflows", "hooks"])
+def test_what_takes_such_columns_is_found(
+    everything: TestApp, monkeypatch: pytest.MonkeyPatch, how: str, taken_by: Any, rarer: str
 ) -> None:
     columns = all_closed(everything)
     for_input(monkeypatch)
-    _tried, taken = taken_by_hooks(everything, columns)
+    _tried, taken = taken_by(everything, columns)
     assert len(taken) > 100
-    assert [each for each in taken if each.startswith("task: customer.")]
-    tally("A6", "columns that are not for input, in mappings of inbound hooks", tried=0, control=len(taken))
+    assert [each for each in taken if each.startswith(rarer)]
+    tally("A6", f"columns that are not for input, {how}", tried=0, control=len(taken))
 
 
 def written_in_lists(world: World, offers: Iterable[tuple[str, str]]) -> tuple[int, list[str]]:

@@ -125,7 +125,8 @@ def main(home: Path) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         written = tables_for_engines(site, Path(scratch))
         print(f"{sum(written.values()):,} rows of {len(written)} tables written", flush=True)
-        begun, every = time.monotonic(), list(statements(site))
+        every = list(statements(site))
+        begun = time.monotonic()
         spark = session(Path(scratch), [theirs for _title, _ours, theirs in every])
         print(f"Spark {spark.version} began in {time.monotonic() - begun:.0f} s", flush=True)
         for title, ours, theirs in every:
